@@ -1,0 +1,1 @@
+"""What users write: the custom resources as typed models. Imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""The demonstration: one good and one bad release on the sandbox."""

@@ -1,0 +1,1 @@
+"""The Kubernetes API: client, informers, leases. Knows nothing of canaries."""

@@ -1,0 +1,1 @@
+"""The flow: watch, queue, advance, effects, status."""

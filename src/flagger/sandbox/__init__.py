@@ -1,0 +1,1 @@
+"""A Kubernetes-compatible cluster of local processes, for demos and tests; not for production."""

@@ -1,0 +1,1 @@
+"""Small controllers that talk only through the Kubernetes API."""

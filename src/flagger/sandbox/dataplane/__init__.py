@@ -1,0 +1,1 @@
+"""Envoy, configured from what the objects say."""

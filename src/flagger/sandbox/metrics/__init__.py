@@ -1,0 +1,1 @@
+"""The embedded Prometheus-compatible metrics store."""

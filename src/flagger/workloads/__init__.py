@@ -1,0 +1,1 @@
+"""What is being released: targets, primaries and their scalers."""
