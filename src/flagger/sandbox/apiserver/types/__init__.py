@@ -1,0 +1,1 @@
+"""The resource types of the API: what is served, its fields, defaults, rules and columns. No I/O."""
