@@ -25,15 +25,15 @@ RULES: Sequence[Rule] = (
     start.idle,
     guards.unsupported,
     guards.primary_unready,  # never start, restart or advance over a primary that can't serve
-    guards.unroutable,
-    guards.rollback_requested,
-    start.start,
     guards.new_revision,  # before the canary's readiness, so that a broken canary can be fixed forward
+    guards.rollback_requested,
     guards.canary_unready,
     guards.skip_requested,
-    strategies.bring_home,
-    strategies.finalise,
     guards.too_many_failed_checks,
+    strategies.finalise,
+    guards.unroutable,  # after everything that only goes back: a rejected route must not hold up a rollback
+    start.start,
+    strategies.bring_home,
     strategies.advance,
 )
 """The first rule that answers decides; a rule that doesn't apply answers None."""

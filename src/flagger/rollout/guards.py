@@ -50,11 +50,8 @@ def stranded(seen: Snapshot, _: Facts) -> Decision | None:
     if seen.phase is not Phase.FAILED or seen.status.canary_weight != AWAY.canary:
         return None
     if seen.primary is None or not seen.primary.readiness.ready:
-        return Decision(
-            reason="the canary serves until the primary is ready again",
-            status=seen.status,
-            waits_for=Wait.PRIMARY,
-        )
+        reason = "the canary serves until the primary is ready again"
+        return Decision(reason=reason, status=seen.status, waits_for=Wait.PRIMARY)
     return endings.homecoming(seen)
 
 
@@ -90,13 +87,10 @@ def new_revision(seen: Snapshot, _: Facts) -> Decision | None:
     if seen.phase not in ANALYSING or seen.target is None:
         return None
     revision, configs_differ = seen.target.revision, configs_changed(seen.status, seen.configs)
-    if revision == seen.status.last_applied_spec and not configs_differ:
+    same_target = revision == seen.status.last_applied_spec
+    if same_target and not configs_differ:
         return None
-    if (
-        revision == seen.status.last_promoted_spec
-        and revision != seen.status.last_applied_spec
-        and not configs_differ
-    ):
+    if revision == seen.status.last_promoted_spec and not same_target and not configs_differ:
         return endings.cancelled(seen, revision)
     text = f"New revision detected! Restarting analysis for {seen.target_name}"
     return Decision(
@@ -151,12 +145,8 @@ def too_many_failed_checks(seen: Snapshot, _: Facts) -> Decision | None:
 
 def _deadline_exceeded(seen: Snapshot, message: str) -> Decision:
     text = f"Rolling back {seen.name} progress deadline exceeded {message}"
-    told = (
-        Event(message, warning=True),
-        Event(text, warning=True),
-        Alert(f"Progress deadline exceeded {message}", Severity.ERROR),
-    )
-    return endings.rollback(seen, text, *told)
+    alert = Alert(f"Progress deadline exceeded {message}", Severity.ERROR)
+    return endings.rollback(seen, text, Event(message, warning=True), Event(text, warning=True), alert)
 
 
 def _stop(

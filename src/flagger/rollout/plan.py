@@ -56,5 +56,5 @@ def plan(seen: Snapshot) -> Plan:
 
 def _refusal(seen: Snapshot, strategy: Strategy) -> str:
     if strategy is Strategy.AB and Feature.MATCH not in seen.features:
-        return f"A/B testing is refused: the {seen.provider} provider can't send matching requests alone to the canary"
+        return f"A/B testing is refused: the {seen.provider} provider can't route matching requests alone"
     return ""

@@ -43,7 +43,7 @@ def start(seen: Snapshot, facts: Facts) -> HookCalls | Decision | None:
     if asked.refusal is not None:
         return _await_approval(seen, f"waiting for approval {asked.refusal.name}", asked.waiting(seen))
     text = f"New revision detected! Scaling up {seen.target_name}"
-    home = () if seen.split in (HOME, None) else (SetSplit(HOME),)
+    home = () if seen.split == HOME else (SetSplit(HOME),)
     return Decision(
         reason=text,
         effects=(*home, ResumeScaler(), ScaleUp()),

@@ -172,7 +172,7 @@ def _hold_traffic(seen: Snapshot, asked: Gate) -> Decision:
 
 
 def _promote(seen: Snapshot, asked: Gate) -> Decision:
-    """The target's revision is copied to the primary; the traffic stays where it is until that has rolled out."""
+    """The target's revision is copied to the primary; the traffic stays until that has rolled out."""
     copying = endings.copying(seen)
     return Decision(
         reason=copying.text,
