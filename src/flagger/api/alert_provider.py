@@ -28,8 +28,7 @@ class AlertProviderSpec(Model):
         "oneOf": [{"required": ["type", "address"]}, {"required": ["type", "secretRef"]}]
     }
 
-    # Its absence is refused by the alternatives above, so that the API server names both of them.
-    type: AlertProviderType | None = None
+    type: AlertProviderType
     """Format of the messages."""
     channel: str = ""
     """Channel (slack, discord, rocket); general when empty."""
@@ -40,7 +39,7 @@ class AlertProviderSpec(Model):
     proxy: str = ""
     """URL of the HTTP proxy for the messages."""
     secret_ref: SecretRef | None = None
-    """Secret in the same namespace with the key address and, for slack, optionally token; wins over address."""
+    """Secret in the same namespace with the key address and (slack) optionally token; wins over address."""
 
     @property
     def channel_or_default(self) -> str:

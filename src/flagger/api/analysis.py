@@ -163,7 +163,7 @@ class Alert(Model, kw_only=True):
 
     name: str
     """Shown nowhere."""
-    severity: Annotated[AlertSeverity, enum("", "info", "warn", "error")] = AlertSeverity.NONE
+    severity: AlertSeverity = AlertSeverity.NONE
     """Least severity that is sent; info when empty."""
     provider_ref: CrossNamespaceRef
     """The AlertProvider that is used."""

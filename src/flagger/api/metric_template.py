@@ -48,7 +48,7 @@ class MetricTemplateSpec(Model):
     provider: MetricProvider
     """Where the query is asked."""
     query: str
-    """The query, a template over the names name, namespace, target, service, ingress, route, interval, variables."""
+    """The query; may use name, namespace, target, service, ingress, route, interval and variables."""
 
 
 class MetricTemplate(Model):
