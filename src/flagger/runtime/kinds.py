@@ -1,0 +1,8 @@
+"""The custom resources as the client addresses them."""
+
+from flagger.api.names import GROUP, VERSION
+from flagger.kube.objects import Kind
+
+CANARY = Kind(GROUP, VERSION, "Canary", "canaries")
+METRIC_TEMPLATE = Kind(GROUP, VERSION, "MetricTemplate", "metrictemplates")
+ALERT_PROVIDER = Kind(GROUP, VERSION, "AlertProvider", "alertproviders")

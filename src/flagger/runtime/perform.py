@@ -1,0 +1,51 @@
+"""Carries out the effects of a decision, each of which may be repeated."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from flagger.rollout.effects import (
+    Effect,
+    PauseScaler,
+    PromotePrimary,
+    RestorePrimary,
+    ResumeScaler,
+    ScaleDown,
+    ScaleUp,
+    SetSplit,
+    UpdatePrimaryScaler,
+)
+from flagger.rollout.state import Feature, Split
+from flagger.runtime.snapshot import View
+from flagger.runtime.world import World
+
+
+async def perform(world: World, view: View, effect: Effect) -> None:
+    """Carry out one effect.
+
+    Raises:
+        KubeError: the API refused; the tick is repeated.
+        SupersededError: the target is no longer what was analysed.
+    """
+    canary, workload = view.canary, view.workload
+    match effect:
+        case SetSplit(split):
+            await _route(world, view, split)
+        case ScaleUp():
+            await workload.scale_up(canary)
+        case ScaleDown():
+            await workload.scale_down(canary)
+        case PromotePrimary(revision, configs):
+            await workload.promote(canary, revision, configs)
+        case RestorePrimary():
+            await workload.restore(canary)
+        case PauseScaler() | ResumeScaler() | UpdatePrimaryScaler():
+            return  # targets with an autoscaler are refused so far
+        case _:
+            assert_never(effect)
+
+
+async def _route(world: World, view: View, split: Split) -> None:
+    if view.router is not None and Feature.WEIGHTS in view.router.features:
+        await world.routes.reconcile(view.canary, view.router, split)
+    world.telemetry.split(view.canary, split)
