@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from flagger.api.matching import AnalysisMatch
 from flagger.api.model import Model
-from flagger.api.quantities import duration_or
+from flagger.api.quantities import duration_or, seconds
 from flagger.api.references import CrossNamespaceRef
 from flagger.api.schema import NUMBER, SHORT_DURATION, JsonSchema, enum, keywords
 
@@ -198,7 +198,7 @@ class SessionAffinity(Model):
     @property
     def lifetime(self) -> timedelta:
         """Return the lifetime of the new revision's cookie; a day when 0."""
-        return timedelta(seconds=self.max_age or DEFAULT_COOKIE_MAX_AGE)
+        return seconds(self.max_age or DEFAULT_COOKIE_MAX_AGE)
 
 
 class Analysis(Model):

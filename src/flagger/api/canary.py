@@ -12,6 +12,7 @@ from flagger.api.analysis import (
     Strategy,
 )
 from flagger.api.model import Model, decode
+from flagger.api.quantities import seconds
 from flagger.api.references import (
     AutoscalerRef,
     CrossNamespaceRef,
@@ -169,8 +170,8 @@ class Canary(Model):
     @property
     def progress_deadline(self) -> timedelta:
         """Return the time without progress after which an unready workload has failed; may be negative."""
-        seconds = self.spec.progress_deadline_seconds
-        return timedelta(seconds=DEFAULT_PROGRESS_DEADLINE if seconds is None else seconds)
+        limit = self.spec.progress_deadline_seconds
+        return seconds(DEFAULT_PROGRESS_DEADLINE if limit is None else limit)
 
     @property
     def skip_analysis(self) -> bool:

@@ -6,6 +6,7 @@ from enum import Enum, StrEnum
 from typing import Annotated, Any
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from flagger.api.errors import FieldError
 from flagger.api.model import Model
@@ -176,11 +177,4 @@ def _succeed(old: Condition | None, new: Condition) -> Condition:
     same_message = new.type == PROMOTED or old.message == new.message
     if old.reason == new.reason and same_message:
         return old
-    return Condition(
-        type=new.type,
-        status=new.status,
-        reason=new.reason,
-        message=new.message,
-        last_update_time=new.last_update_time,
-        last_transition_time=old.last_transition_time,
-    )
+    return replace(new, last_transition_time=old.last_transition_time)

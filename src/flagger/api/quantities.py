@@ -72,6 +72,11 @@ def _decimal(value: int, unit: int) -> str:
     return f"{whole}.{part:0{len(str(unit)) - 1}d}".rstrip("0").rstrip(".")
 
 
+def seconds(count: int) -> timedelta:
+    """Return a whole number of seconds, cut to what 32 bits hold, as the field of a manifest does."""
+    return timedelta(seconds=max(-(2**31), min(count, 2**31 - 1)))
+
+
 def format_time(moment: datetime) -> str:
     """Return an aware time as Kubernetes writes it: UTC, whole seconds, `2030-01-05T10:12:30Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
