@@ -228,8 +228,11 @@ class Client:
         resource_version: str,
         labels: str = "",
         fields: str = "",
+        on_open: Callable[[], None] | None = None,
     ) -> AsyncGenerator[WatchEvent, None]:
         """Changes after `resource_version` and bookmarks until the server ends the stream, which is normal.
+
+        `on_open` is called when the server has accepted the watch.
 
         Raises:
             Gone: the version is too old; list again.

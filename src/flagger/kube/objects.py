@@ -146,13 +146,13 @@ def owner_reference(kind: Kind, owner: Object, *, controller: bool = True) -> Ob
     }
 
 
-def is_newer(version: str, than: str) -> bool:
+def is_newer(version: str, than: str, *, unsure: bool = True) -> bool:
     """Is one resourceVersion newer than another?
 
     Versions are compared as integers when both are decimal, as known servers make them and the API
-    guarantees since 1.35. Otherwise any other version counts as newer: to believe a late answer costs a
-    delay, to ignore a new one would be wrong.
+    guarantees since 1.35. Two different versions of another form give `unsure`: newer by default, as to
+    believe a late answer costs a delay, while to ignore a new one would be wrong.
     """
     if version.isdecimal() and than.isdecimal():
         return int(version) > int(than)
-    return version != than
+    return unsure and version != than

@@ -6,6 +6,7 @@ Requests and watches have a pool each, so that no number of watches can starve a
 
 import asyncio
 import contextlib
+import os
 import random
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -176,7 +177,8 @@ class Transport:
         elif isinstance(error, aiohttp.ClientConnectorCertificateError):
             text = f"its certificate is not trusted: {error.certificate_error}"
         elif isinstance(error, aiohttp.ClientConnectorError):
-            text = error.os_error.strerror or str(error.os_error)
+            number = error.os_error.errno or 0
+            text = os.strerror(number) if number > 0 else str(error.os_error)
         else:
             text = str(error) or type(error).__name__
         return Unreachable(f"API server {self.connection.server}: {text}", action=request.action, sent=sent)
