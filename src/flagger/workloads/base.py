@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -34,6 +34,17 @@ class Selector:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How the operator is told to treat workloads.
+
+    `labels` are the candidates for the selector label, `prefixes` those of metadata to copy; `*` is all.
+    """
+
+    labels: Sequence[str] = ("app", "name", "app.kubernetes.io/name")
+    prefixes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
     """The target and its primary as the caches show them.
 
@@ -53,8 +64,8 @@ class Workload(Protocol):
 
     kind: Kind
 
-    def revision_source(self, target: Object) -> object:
-        """What of the target makes a revision; the runtime compares it between watch events."""
+    def revision_of(self, target: Object) -> str:
+        """The hash of what would be released; the runtime compares it between watch events."""
 
     def readiness(self, canary: Canary, workload: Object, now: datetime) -> Readiness:
         """Whether the target or the primary, told apart by name, can serve."""
