@@ -12,6 +12,7 @@ from flagger.api.analysis import (
     Strategy,
 )
 from flagger.api.model import Model, decode
+from flagger.api.names import API_VERSION
 from flagger.api.quantities import seconds
 from flagger.api.references import (
     AutoscalerRef,
@@ -177,6 +178,18 @@ class Canary(Model):
     def skip_analysis(self) -> bool:
         """Say whether revisions are promoted without being judged."""
         return self.spec.skip_analysis
+
+    @property
+    def owner_reference(self) -> dict[str, Any]:
+        """Return the reference that ties a generated object to this Canary."""
+        return {
+            "apiVersion": API_VERSION,
+            "kind": "Canary",
+            "name": self.name,
+            "uid": self.metadata.uid,
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
 
     @property
     def is_deleting(self) -> bool:

@@ -59,6 +59,19 @@ AWAY = Split(TOTAL)
 
 
 @dataclass(frozen=True, slots=True)
+class Selector:
+    """The pod label by which Services tell primary from canary: the canary has `value`."""
+
+    label: str
+    value: str
+
+    @property
+    def primary(self) -> str:
+        """The label's value on the primary's pods."""
+        return f"{self.value}-primary"
+
+
+@dataclass(frozen=True, slots=True)
 class Readiness:
     """Whether a workload can serve, and if not, why and whether waiting can still help.
 

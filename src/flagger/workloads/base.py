@@ -9,7 +9,7 @@ from typing import Protocol
 
 from flagger.api.canary import Canary
 from flagger.kube.objects import Kind, Object
-from flagger.rollout.state import Readiness, WorkloadState
+from flagger.rollout.state import Readiness, Selector, WorkloadState
 
 
 class TargetError(Exception):
@@ -18,19 +18,6 @@ class TargetError(Exception):
 
 class SupersededError(Exception):
     """The target changed between its analysis and its promotion; nothing was copied."""
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    """The pod label by which Services tell primary from canary: the canary has `value`."""
-
-    label: str
-    value: str
-
-    @property
-    def primary(self) -> str:
-        """The label's value on the primary's pods."""
-        return f"{self.value}-primary"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from flagger.api.names import GITOPS_KEY_PART, LAST_APPLIED, PRIMARY_ID
 from flagger.kube.objects import Object, key_of
-from flagger.workloads.base import Selector, TargetError
+from flagger.rollout.state import Selector
+from flagger.workloads.base import TargetError
 
 _ROLLOUT_REVISION = "deployment.kubernetes.io/revision"
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flagger.api.canary import Canary
-from flagger.api.names import API_VERSION, PRIMARY_ID, RELEASE_GROUP
+from flagger.api.names import PRIMARY_ID, RELEASE_GROUP
 from flagger.kube.objects import Object, annotations_of, labels_of
-from flagger.workloads.base import Options, Selector
+from flagger.rollout.state import Selector
+from flagger.workloads.base import Options
 from flagger.workloads.metadata import pod_annotations, pod_labels, stripped, with_prefix
 
 REVISION = f"{RELEASE_GROUP}/revision"
@@ -38,7 +39,7 @@ def new_primary(
             "namespace": canary.namespace,
             "labels": {**labels, selector.label: selector.primary},
             "annotations": stripped(annotations_of(target)),
-            "ownerReferences": [owner(canary)],
+            "ownerReferences": [canary.owner_reference],
         },
         "spec": {
             **{field: copy.deepcopy(spec[field]) for field in _COPIED if field in spec},
@@ -82,18 +83,6 @@ def primary_template(
 def identity_of(template: Object) -> str:
     """The identity that a template got when it was copied; empty if it is no copy."""
     return str((template.get("metadata", {}).get("annotations") or {}).get(PRIMARY_ID, ""))
-
-
-def owner(canary: Canary) -> Object:
-    """The reference that ties a generated object to its Canary."""
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "Canary",
-        "name": canary.name,
-        "uid": canary.metadata.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
 
 
 def _scheduling_selectors(pod: Object) -> Iterator[Object]:

@@ -10,7 +10,6 @@ from flagger.kube.cluster import Cluster
 from flagger.kube.objects import HPA, Object, labels_of
 from flagger.workloads.base import TargetError
 from flagger.workloads.metadata import stripped
-from flagger.workloads.primary import owner
 
 _HPA = "HorizontalPodAutoscaler"
 _COPIED = ("minReplicas", "maxReplicas", "metrics", "behavior")
@@ -64,7 +63,7 @@ def _primary_scaler(canary: Canary, source: Object, name: str) -> Object:
             "name": name,
             "namespace": canary.namespace,
             "labels": stripped(labels_of(source)),
-            "ownerReferences": [owner(canary)],
+            "ownerReferences": [canary.owner_reference],
         },
         "spec": spec,
     }
