@@ -37,11 +37,18 @@ def decode(obj: object, model: type[M]) -> M:
     try:
         return msgspec.convert(obj, model)
     except msgspec.ValidationError:
-        plain = _normal(obj)  # the rare case: only now pay for a cleaned copy
+        plain = _cleaned(obj)  # the rare case: only now pay for a copy
     try:
         return msgspec.convert(plain, model)
     except msgspec.ValidationError as error:
         raise explain(str(error), plain) from error
+
+
+def _cleaned(obj: object) -> object:
+    try:
+        return _normal(obj)
+    except RecursionError as error:
+        raise FieldError("", "the object is nested too deeply to be read", "simplify it") from error
 
 
 def _normal(value: Any) -> Any:
