@@ -7,15 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from flagger.metrics.templating import QueryModel
-
-SUCCESS_RATE = "request-success-rate"
-DURATION = "request-duration"
-BUILT_IN = frozenset({SUCCESS_RATE, DURATION})
-"""Metric names that select a built-in query."""
-
-INTERVAL = "1m"
-"""Window of a metric that names none."""
+from flagger.api.canary import QueryModel
 
 # Pods of a Deployment end in the hash of their ReplicaSet and their own; a DaemonSet's only in their own.
 # The pattern of a Deployment would find a DaemonSet's primary pods instead: `checkout-primary-x7k2p`.

@@ -1,43 +1,21 @@
 """The text of a query: a template, the names it may use, and what they stand for in one Canary."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 
+from flagger.api.canary import QueryModel
 from flagger.metrics.gotemplate.errors import TemplateError
 from flagger.metrics.gotemplate.evaluator import execute
 from flagger.metrics.gotemplate.functions import BUILT_IN, LAZY, Function
 from flagger.metrics.gotemplate.nodes import Template, Value
 from flagger.metrics.gotemplate.parser import parse
 
-__all__ = ["QueryModel", "TemplateError", "render"]
+__all__ = ["TemplateError", "render"]
 
 PARSED = 1024  # templates kept; a Canary has a handful, and most share them
 
-
-@dataclass(frozen=True, slots=True)
-class QueryModel:
-    """What the names of a template stand for; each field is a function, written without a dot."""
-
-    name: str = ""
-    """Name of the Canary."""
-    namespace: str = ""
-    """Namespace of the Canary."""
-    target: str = ""
-    """Name of the target workload."""
-    service: str = ""
-    """Name of the apex Service."""
-    ingress: str = ""
-    """Name in `ingressRef`, or the target's."""
-    route: str = ""
-    """Name in `routeRef`, or the target's; of a Knative target the latest created revision."""
-    interval: str = ""
-    """Window of the metric as it is written, such as `1m`."""
-    variables: Mapping[str, str] = field(default_factory=dict)
-    """`templateVariables` of the metric, used as `variables.key`."""
-
-
 NAMES = ("name", "namespace", "target", "service", "ingress", "route", "interval", "variables")
+"""Fields of the model; each is a function of the language, written without a dot."""
+
 _KNOWN = frozenset(NAMES) | frozenset(BUILT_IN) | LAZY
 
 
