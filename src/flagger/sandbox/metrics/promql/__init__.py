@@ -1,0 +1,1 @@
+"""PromQL evaluated on the series store: the functions that built-in and documented queries use."""
