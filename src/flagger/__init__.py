@@ -1,1 +1,3 @@
 """Progressive delivery for Kubernetes."""
+
+__version__ = "0.1.0"

@@ -27,6 +27,8 @@ class Cluster:
         `slim` says for some kinds which part of an object is worth keeping.
         """
         self.client = client
+        self.writes = 0
+        """Number of writes that succeeded; tells whether somebody changed anything in between."""
         self._namespace = namespace
         self._slim = slim or {}
         self._informers: dict[tuple[Kind, str | None], Informer] = {}
@@ -108,6 +110,7 @@ class Cluster:
         """Ask for deletion. Raises as `Client.delete` does."""
         known = [(informer, informer.get(namespace, name)) for informer in self._caches(kind, namespace)]
         left = await self.client.delete(kind, name, namespace, propagation=propagation)
+        self.writes += 1
         for informer, obj in known:
             if left is not None:
                 informer.learn(left)
@@ -155,6 +158,7 @@ class Cluster:
         return tuple(informer for informer in found if informer is not None)
 
     def _learned(self, kind: Kind, obj: Object) -> Object:
+        self.writes += 1
         for informer in self._caches(kind, namespace_of(obj)):
             informer.learn(obj)
         return obj

@@ -39,8 +39,8 @@ async def commit(cluster: Cluster, stored: Object, canary: Canary, status: Canar
     try:
         answer = await _write(cluster, stored, patch)
     except Conflict:
-        fresh = await cluster.live(CANARY, canary.namespace, canary.name)
-        if fresh is None or fresh.get("status") != stored.get("status"):
+        fresh = await cluster.client.get(CANARY, canary.name, canary.namespace)
+        if fresh.get("status") != stored.get("status"):
             raise
         answer = await _write(cluster, fresh, patch)
     await _keep_run(cluster, answer, status.run)

@@ -4,5 +4,3 @@ from flagger.api.names import GROUP, VERSION
 from flagger.kube.objects import Kind
 
 CANARY = Kind(GROUP, VERSION, "Canary", "canaries")
-METRIC_TEMPLATE = Kind(GROUP, VERSION, "MetricTemplate", "metrictemplates")
-ALERT_PROVIDER = Kind(GROUP, VERSION, "AlertProvider", "alertproviders")

@@ -18,6 +18,7 @@ from flagger.rollout.effects import (
 from flagger.rollout.state import Feature, Split
 from flagger.runtime.snapshot import View
 from flagger.runtime.world import World
+from flagger.workloads.scalers import ensure_primary_scaler
 
 
 async def perform(world: World, view: View, effect: Effect) -> None:
@@ -28,6 +29,8 @@ async def perform(world: World, view: View, effect: Effect) -> None:
         SupersededError: the target is no longer what was analysed.
     """
     canary, workload = view.canary, view.workload
+    if workload is None:
+        return
     match effect:
         case SetSplit(split):
             await _route(world, view, split)
@@ -39,8 +42,10 @@ async def perform(world: World, view: View, effect: Effect) -> None:
             await workload.promote(canary, revision, configs)
         case RestorePrimary():
             await workload.restore(canary)
-        case PauseScaler() | ResumeScaler() | UpdatePrimaryScaler():
-            return  # targets with an autoscaler are refused so far
+        case UpdatePrimaryScaler():
+            await ensure_primary_scaler(world.cluster, canary, update=True)
+        case PauseScaler() | ResumeScaler():
+            return  # an HPA stands still by itself while its target has no replicas
         case _:
             assert_never(effect)
 

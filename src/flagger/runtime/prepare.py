@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from flagger.api.phases import INITIAL
 from flagger.rollout.repair import Repair, repairs
 from flagger.rollout.state import HOME
 from flagger.runtime.snapshot import View
 from flagger.runtime.world import World
+from flagger.workloads.scalers import ensure_primary_scaler
 
 
 async def prepare(world: World, view: View) -> bool:
@@ -24,14 +26,17 @@ async def prepare(world: World, view: View) -> bool:
 
 async def _mend(world: World, view: View, repair: Repair) -> None:
     canary, sighting, router = view.canary, view.sighting, view.router
+    if sighting is None or view.workload is None:
+        return
     match repair:
-        case Repair.BACKENDS if sighting is not None:
-            await world.services.backends(canary, sighting)
-        case Repair.APEX if sighting is not None:
-            await world.services.apex(canary, sighting)
+        case Repair.BACKENDS if sighting.selector is not None:
+            await world.services.backends(canary, sighting.selector, sighting.ports)
+        case Repair.APEX if sighting.selector is not None:
+            await world.services.apex(canary, sighting.selector, sighting.ports)
         case Repair.PRIMARY:
-            initializing = not view.seen.status.last_applied_spec
-            await view.workload.ensure_primary(canary, refresh=initializing)
+            await view.workload.ensure_primary(canary, refresh=view.seen.phase in INITIAL)
+        case Repair.SCALER:
+            await ensure_primary_scaler(world.cluster, canary, update=False)
         case Repair.EARLY_ROUTE if router is not None and router.early:
             await world.routes.reconcile(canary, router, view.seen.split or HOME)
         case Repair.ROUTE if router is not None and not router.early:

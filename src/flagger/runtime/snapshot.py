@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -9,11 +10,11 @@ from msgspec.structs import replace as with_fields
 
 from flagger.api.canary import Canary
 from flagger.api.errors import FieldError
-from flagger.api.validate import Severity, validate
+from flagger.api.validate import validate
 from flagger.kube.objects import Object
 from flagger.rollout.state import Feature, Snapshot, Split
 from flagger.routing.base import RouteError, Router
-from flagger.routing.table import router_for
+from flagger.routing.table import ROUTERS, router_for
 from flagger.runtime.commit import run_of
 from flagger.runtime.world import World
 from flagger.workloads.base import Sighting, TargetError, Workload
@@ -23,13 +24,13 @@ from flagger.workloads.base import Sighting, TargetError, Workload
 class View:
     """A snapshot and the handles that its repairs and effects need.
 
-    `stored` is the Canary as it is in the cluster. `router` is None while the provider is unknown, `sighting`
-    while the target is missing.
+    `stored` is the Canary as it is in the cluster. `workload` and `router` are None for a kind or provider
+    that there is none for, `sighting` while the target is missing.
     """
 
     seen: Snapshot
     stored: Object
-    workload: Workload
+    workload: Workload | None
     router: Router | None
     sighting: Sighting | None
 
@@ -47,8 +48,8 @@ async def view(world: World, stored: Object, last_reason: str) -> View:
     """
     canary = _with_run(Canary.parse(stored), stored)
     provider = canary.provider(world.settings.mesh_provider)
-    problems = _problems(world, canary, provider)
-    router, workload = router_for(provider, world.settings), world.workloads.of(canary)
+    router, workload = router_for(provider), world.workloads.of(canary)
+    problems = (*_problems(world, canary), *_unserved(canary, workload, provider, router))
     now = world.clock().replace(microsecond=0)
     sighting, trouble = await _sight(workload, canary, now)
     seen = Snapshot(
@@ -75,13 +76,27 @@ def _with_run(canary: Canary, stored: Object) -> Canary:
     return with_fields(canary, status=with_fields(canary.status, run=run_of(stored)))
 
 
-def _problems(world: World, canary: Canary, provider: str) -> tuple[FieldError, ...]:
-    settings = world.settings
-    findings = validate(canary, provider=provider, cross_namespace=not settings.no_cross_namespace_refs)
-    return tuple(finding.error for finding in findings if finding.severity is Severity.ERROR)
+def _problems(world: World, canary: Canary) -> tuple[FieldError, ...]:
+    default, everywhere = world.settings.mesh_provider, not world.settings.no_cross_namespace_refs
+    findings = validate(canary, provider=default, cross_namespace=everywhere)
+    return tuple(finding.error for finding in findings if finding.is_error)
 
 
-async def _sight(workload: Workload, canary: Canary, now: datetime) -> tuple[Sighting | None, str]:
+def _unserved(
+    canary: Canary, workload: Workload | None, provider: str, router: Router | None
+) -> Iterator[FieldError]:
+    """What the API knows but this operator has no adapter for."""
+    if workload is None:
+        kind = canary.spec.target_ref.kind
+        yield FieldError("spec.targetRef.kind", f"{kind} is not supported", "release a Deployment")
+    if router is None:
+        fix = f"use one of {', '.join(ROUTERS)}"
+        yield FieldError("spec.provider", f"{provider!r} is not supported", fix)
+
+
+async def _sight(workload: Workload | None, canary: Canary, now: datetime) -> tuple[Sighting | None, str]:
+    if workload is None:
+        return None, ""
     try:
         return await workload.sight(canary, now), ""
     except TargetError as error:
