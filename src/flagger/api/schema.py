@@ -38,7 +38,10 @@ PORT_NUMBER = keywords(type="integer", format="int32", minimum=1, maximum=65535)
 
 def api_group(default: str) -> Meta:
     """Return the annotation of an API group that the server fills in."""
-    return keywords(pattern=rf"^$|^{_DNS_LABEL}(\.{_DNS_LABEL})*$", maxLength=253, default=default)
+    pattern = rf"^$|^{_DNS_LABEL}(\.{_DNS_LABEL})*$"
+    # Kubernetes 1.20 built with Go 1.19 or later takes an empty text for null, and refuses it as a default.
+    empty = {} if default else {"nullable": True}
+    return keywords(pattern=pattern, maxLength=253, default=default, **empty)
 
 
 def object_kind(default: str) -> Meta:
