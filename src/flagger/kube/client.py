@@ -251,6 +251,8 @@ class Client:
             self._transport.stream(request) as chunks,
             aclosing(decode_stream(chunks, request.action)) as events,
         ):
+            if on_open is not None:
+                on_open()
             async for event in events:
                 yield event
 

@@ -1,8 +1,8 @@
 """Leader election on a Lease (coordination.k8s.io/v1), and the fence that keeps a former leader from writing.
 
 Times are upstream's. A candidate takes over only after it has seen the lease unchanged for its whole
-duration, by its own clock; a leader stops believing in itself `renew_deadline` after the start of its last successful
-renewal. So there is a gap between the two whatever their clocks of day say.
+duration, by its own clock; a leader stops believing in itself `renew_deadline` after the start of its last
+successful renewal. So there is a gap between the two whatever their clocks of day say.
 """
 
 import asyncio
