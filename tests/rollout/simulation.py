@@ -1,4 +1,4 @@
-"""A cluster of a few fields in which the rollout core is driven tick by tick, without I/O and without waiting.
+"""A cluster of a few fields in which the rollout core is driven tick by tick, without I/O and without waits.
 
 It does what the runtime does in the same order (look, repair, decide, act, last hooks, status) and keeps a
 record of each tick, so that whole releases can be written down as tables.

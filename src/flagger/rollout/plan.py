@@ -40,9 +40,7 @@ def plan(seen: Snapshot) -> Plan:
         warnings.append(f"Progressive traffic is not supported when using the {seen.provider} provider")
         warnings.append(f"Setting canaryAnalysis.iterations: {analysis.iterations}")
     if routes and mirror and needed not in seen.features:
-        warnings.append(
-            f"Mirroring is not supported by the {seen.provider} provider for this strategy, it is skipped"
-        )
+        warnings.append(f"Mirroring is skipped: the {seen.provider} provider can't do it with this strategy")
     return Plan(
         strategy=analysis.strategy,
         iterations=analysis.iterations,
