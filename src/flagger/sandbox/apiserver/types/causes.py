@@ -39,7 +39,9 @@ def rendered(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()):
-        return "map[string]string{" + ", ".join(f"{quote(k)}:{quote(v)}" for k, v in sorted(value.items())) + "}"
+        return (
+            "map[string]string{" + ", ".join(f"{quote(k)}:{quote(v)}" for k, v in sorted(value.items())) + "}"
+        )
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return "[]string{" + ", ".join(map(quote, value)) + "}"
     return json.dumps(value) if isinstance(value, dict | list) else str(value)
@@ -63,7 +65,9 @@ def invalid_type(field: str, bad: Any, detail: str) -> Cause:
 def not_supported(field: str, bad: Any, supported: Sequence[str]) -> Cause:
     """A value is not one of the supported ones."""
     listed = ", ".join(map(quote, supported))
-    return Cause("FieldValueNotSupported", f"Unsupported value: {rendered(bad)}: supported values: {listed}", field)
+    return Cause(
+        "FieldValueNotSupported", f"Unsupported value: {rendered(bad)}: supported values: {listed}", field
+    )
 
 
 def forbidden(field: str, detail: str) -> Cause:

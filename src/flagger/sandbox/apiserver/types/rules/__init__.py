@@ -1,0 +1,1 @@
+"""What makes an object of a built-in kind invalid."""
