@@ -16,6 +16,7 @@ from flagger.rollout.gates import last_reports
 from flagger.rollout.plan import plan
 from flagger.rollout.state import Announcement, Decision, Event, Wait
 from flagger.routing.base import RouteError
+from flagger.runtime.announce import announce
 from flagger.runtime.commit import commit
 from flagger.runtime.kinds import CANARY
 from flagger.runtime.observe import call_hooks, observe
@@ -88,13 +89,13 @@ class Advance:
             answers = await call_hooks(world, seen, decision.last_calls)
             told = (*told, *last_reports(answers, decision.last_calls.phase))
         await commit(world.cluster, seen.stored, canary, decision.status)
-        world.announcer.tell(canary, (*told, *decision.told_last), phase=seen.seen.phase)
+        announce(world.announcer, canary, (*told, *decision.told_last), seen.seen.phase)
         _measure(world, seen, decision)
 
     def _halted(self, key: str, seen: View, error: Exception) -> float:
         """Something refused to be read or written: say so and come again at the next interval."""
         text = str(error)
-        self._world.announcer.tell(seen.canary, (Event(text, warning=True),), phase=seen.seen.phase)
+        announce(self._world.announcer, seen.canary, (Event(text, warning=True),), seen.seen.phase)
         log.info("tick halted", canary=seen.seen.name, reason=text)
         self._reasons[key] = text
         self.waits.pop(key, None)

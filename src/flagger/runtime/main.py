@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,8 +21,8 @@ from flagger.kube.connection import Connection
 from flagger.kube.kubeconfig import load_connection
 from flagger.kube.lease import NAME, LeaderElection
 from flagger.kube.resolver import ServiceResolver
-from flagger.metrics.analysis import Analyst
-from flagger.notify.events import Events
+from flagger.metrics.analysis import MetricAnalysis
+from flagger.notify.events import Announcer
 from flagger.notify.webhooks import Webhooks
 from flagger.outbound import Outbound
 from flagger.routing.services import Services
@@ -40,6 +40,9 @@ from flagger.workloads.table import Workloads
 
 log = structlog.get_logger(__name__)
 
+Work = Callable[[], Coroutine[None, None, None]]
+
+LAST_WORDS = 2.0  # seconds to deliver what has been announced, at the end
 POPULATION_PERIOD = 10.0  # seconds between updates of flagger_canary_total
 
 
@@ -71,7 +74,7 @@ async def operate(settings: Settings) -> None:
             await asyncio.gather(task, return_exceptions=not task.done())
 
 
-async def _assemble(stack: AsyncExitStack, settings: Settings) -> Callable[[], Awaitable[None]]:
+async def _assemble(stack: AsyncExitStack, settings: Settings) -> Work:
     """Start what every replica runs, and return what only the leader does."""
     client = await stack.enter_async_context(
         Client(_connection(settings), user_agent=f"flagger/{__version__}")
@@ -89,9 +92,15 @@ async def _assemble(stack: AsyncExitStack, settings: Settings) -> Callable[[], A
 
     async def work() -> None:
         watch.start()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(schedule.run(), name="ticks")
-            group.create_task(_count(watch, world.telemetry), name="population")
+        async with asyncio.TaskGroup() as background:
+            telling = background.create_task(world.announcer.run(), name="announcements")
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(schedule.run(), name="ticks")
+                    group.create_task(_count(watch, world.telemetry), name="population")
+            finally:
+                await _tell_the_rest(world)
+                telling.cancel()
 
     return (lambda: election.lead(work)) if election else work
 
@@ -100,9 +109,6 @@ async def _world(stack: AsyncExitStack, cluster: Cluster, settings: Settings) ->
     resolver = None if os.environ.get("KUBERNETES_SERVICE_HOST") else ServiceResolver(cluster)
     outbound = await stack.enter_async_context(Outbound(resolver=resolver))
     webhooks = Webhooks(outbound)
-    events = await stack.enter_async_context(
-        Events(cluster.client, webhooks, clock=utc_now, global_webhook=settings.event_webhook)
-    )
     options = Options(labels=settings.labels, prefixes=settings.label_prefixes)
     return World(
         cluster=cluster,
@@ -111,9 +117,11 @@ async def _world(stack: AsyncExitStack, cluster: Cluster, settings: Settings) ->
         workloads=Workloads(cluster, options),
         services=Services(cluster),
         routes=Routes(cluster),
-        analyst=Analyst(cluster, outbound, metrics_server=settings.metrics_server),
+        metrics=MetricAnalysis(
+            cluster, outbound, metrics_server=settings.metrics_server, mesh=settings.mesh_provider
+        ),
         webhooks=webhooks,
-        events=events,
+        announcer=Announcer(cluster.client, webhooks, event_webhook=settings.event_webhook),
         telemetry=Telemetry(__version__, settings.mesh_provider),
     )
 
@@ -128,6 +136,14 @@ def _election(client: Client, settings: Settings) -> LeaderElection | None:
         return None
     namespace = settings.namespace or settings.leader_election_namespace
     return LeaderElection(client, namespace, NAME, f"{socket.gethostname()}_{uuid4()}")
+
+
+async def _tell_the_rest(world: World) -> None:
+    try:
+        async with asyncio.timeout(LAST_WORDS):
+            await world.announcer.drain()
+    except TimeoutError:
+        log.warning("some events could not be delivered before the end")
 
 
 async def _count(watch: Watch, telemetry: Telemetry) -> None:

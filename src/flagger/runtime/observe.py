@@ -7,6 +7,7 @@ from typing import assert_never
 from flagger.api.analysis import HookType
 from flagger.api.canary import Canary
 from flagger.api.phases import Phase
+from flagger.notify.webhooks import payload_for
 from flagger.rollout.facts import Analyse, Check, Facts, HookAnswer, HookCalls, Need, Probe, Verdict
 from flagger.runtime.snapshot import View
 from flagger.runtime.world import World
@@ -20,7 +21,7 @@ async def observe(world: World, view: View, facts: Facts, need: Need) -> Facts:
         case Analyse():
             return facts.with_checks(await _analyse(world, view))
         case Probe():
-            return facts.with_probe(tuple(await world.analyst.probe(view.canary)))
+            return facts.with_probe(tuple(await world.metrics.check_providers(view.canary)))
         case _:
             assert_never(need)
 
@@ -35,7 +36,8 @@ async def call_hooks(world: World, view: View, calls: HookCalls) -> tuple[HookAn
     for hook in view.canary.spec.analysis.webhooks:
         if hook.kind is not calls.type:
             continue
-        answer = await world.webhooks.call(view.canary, hook, calls.phase, run=run_id(view.canary))
+        payload = payload_for(view.canary, calls.phase, hook.metadata)
+        answer = await world.webhooks.call(hook, payload, run=run_id(view.canary))
         answers.append(HookAnswer(hook.name, answer.ok, answer.detail, hook.mute_alert))
         if answer.ok is ends_at:
             break
@@ -55,7 +57,7 @@ async def _analyse(world: World, view: View) -> tuple[Check, ...]:
         if not answer.ok:
             text = f"Halt {view.seen.name} advancement external check {answer.name} failed {answer.detail}"
             return (Check(answer.name, Verdict.FAIL, message=text),)
-    results = await world.analyst.analyse(view.canary, view.seen.provider)
+    results = await world.metrics.analyse(view.canary)
     for result in results:
         if result.value is not None:
             world.telemetry.checked(view.canary, result.name, result.value)

@@ -6,6 +6,7 @@ from flagger.api.errors import FieldError
 from flagger.api.model import decode
 from flagger.api.phases import Condition, with_rejection
 from flagger.kube.objects import Object
+from flagger.runtime.announce import announce_rejection
 from flagger.runtime.kinds import CANARY
 from flagger.runtime.world import World
 
@@ -19,4 +20,4 @@ async def reject(world: World, stored: Object, error: FieldError, *, told: bool)
         body = {"status": {"conditions": [condition.as_object() for condition in after]}}
         await world.cluster.patch(CANARY, metadata["name"], metadata["namespace"], body, subresource="status")
     if not told:
-        world.announcer.reject(stored, str(error))
+        announce_rejection(world.announcer, stored, str(error))

@@ -68,7 +68,7 @@ class Settings:
     ingress_class: str = _flag("", "ingress class of generated HTTPProxy objects")
     enable_config_tracking: bool = _flag(True, "track and copy the ConfigMaps and Secrets of targets")
     no_cross_namespace_refs: bool = _flag(False, "refuse references into other namespaces")
-    analysis_interval_floor: timedelta = _flag(INTERVAL_FLOOR, "shortest analysis interval that is honoured")
+    analysis_interval_floor: timedelta = _flag(INTERVAL_FLOOR, "shortest analysis interval that is honoured")  # noqa: RUF009 - a field, like all others
     log_level: str = _flag("debug", "debug, info, warn, error, fatal or panic")
     zap_encoding: str = _flag("json", "log lines as json or console")
     port: str = _flag("8080", "port of /metrics, /healthz and /readyz")

@@ -27,7 +27,7 @@ class Telemetry:
     """All series of one operator process; forgets those of deleted Canaries."""
 
     def __init__(self, version: str, provider: str) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types for it
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)

@@ -86,7 +86,7 @@ class Watch:
     def _until_due(self, canary: Canary) -> float:
         """Seconds to the next tick of a Canary that is met for the first time.
 
-        A run that was under way goes on in its own rhythm; the last write of its status is when it last moved.
+        A run that was under way keeps its rhythm; the last write of its status is when it last moved.
         """
         since = canary.status.last_transition_time
         if canary.status.phase not in ACTIVE or since is None:
@@ -160,7 +160,7 @@ class Watch:
         return workload.readiness(canary, new, self._clock()).ready
 
     def _other_changed(self, old: Object | None, new: Object | None) -> None:
-        """A Service or route changed: an idle Canary puts it right at once, a running one at its next tick."""
+        """A Service or route changed: an idle Canary puts it right at once, others in time."""
         for key, canary in self._concerned(new or old or {}):
             waiting = self._advance.waits.get(key) is Wait.ROUTE
             resting = canary.status.phase not in ACTIVE | INITIAL

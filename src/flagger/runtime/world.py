@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flagger.kube.cluster import Cluster
-from flagger.metrics.analysis import Analyst
-from flagger.notify.announce import Announcer
+from flagger.metrics.analysis import MetricAnalysis
+from flagger.notify.events import Announcer
 from flagger.notify.webhooks import Webhooks
 from flagger.routing.services import Services
 from flagger.routing.sync import Routes
@@ -30,7 +30,7 @@ class World:
     workloads: Workloads
     services: Services
     routes: Routes
-    analyst: Analyst
+    metrics: MetricAnalysis
     webhooks: Webhooks
     announcer: Announcer
     telemetry: Telemetry

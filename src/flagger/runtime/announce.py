@@ -1,0 +1,36 @@
+"""Hands what a tick has to tell to those who deliver it; nothing here waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from flagger.api.canary import Canary
+from flagger.api.phases import Phase
+from flagger.kube.objects import Object, name_of, namespace_of, uid_of
+from flagger.notify.events import Announcer, Level
+from flagger.rollout.state import Announcement, Event
+
+_ENDS = frozenset({Phase.SUCCEEDED, Phase.FAILED})
+
+
+def announce(announcer: Announcer, canary: Canary, told: Iterable[Announcement], phase: Phase) -> None:
+    """Record the events in order; those without a phase of their own carry the one the tick began in."""
+    for item in told:
+        if isinstance(item, Event):
+            level = Level.WARNING if item.warning else Level.INFO
+            shown = phase if item.phase is None else item.phase
+            announcer.announce(canary, item.text, level, phase=shown, final=item.phase in _ENDS)
+
+
+def announce_rejection(announcer: Announcer, stored: Object, text: str) -> None:
+    """Tell of a Canary that can't be read as one; only its name and identity are known."""
+    announcer.announce(_nameplate(stored), text, Level.WARNING)
+
+
+def _nameplate(stored: Object) -> Canary:
+    return Canary.parse(
+        {
+            "metadata": {"name": name_of(stored), "namespace": namespace_of(stored), "uid": uid_of(stored)},
+            "spec": {"targetRef": {"apiVersion": "", "kind": "Deployment", "name": ""}, "analysis": {}},
+        }
+    )
