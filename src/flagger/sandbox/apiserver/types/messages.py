@@ -20,6 +20,7 @@ SCALARS = frozenset({"string", "int", "bool", "double", "bytes"})
 SPECIAL = frozenset(
     {
         *("Time", "MicroTime", "Quantity", "IntOrString", "RawExtension", "FieldsV1"),
+        "Strings",  # a list of strings as the value of a map
         *("SchemaOrList", "SchemaOrBool", "SchemaOrNames"),  # JSON Schema members with two forms
     }
 )
@@ -52,10 +53,12 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A built-in type: `fields` by JSON name, and as protobuf numbers them."""
+    """A built-in type: its `fields` by JSON name, and how protobuf numbers them."""
 
     name: str
     fields: Mapping[str, Field]
+    numbers: Mapping[int, Field] = field(default_factory=dict)
+    """Protobuf number → field, without the flattened messages."""
     flattened: Mapping[int, str] = field(default_factory=dict)
     """Protobuf number → message whose fields are members of this one in JSON."""
 
@@ -78,13 +81,14 @@ def message(name: str) -> Message:
     Raises:
         KeyError: there is none of that name.
     """
-    own: dict[str, Field] = {}
+    fields: dict[str, Field] = {}
+    numbers: dict[int, Field] = {}
     flattened: dict[int, str] = {}
     for row in _rows()[name]:
         entry = _field(*row)  # type: ignore[arg-type]  # rows are (int, str, str, str)
         if entry.name:
-            own[entry.name] = entry
+            fields[entry.name] = numbers[entry.number] = entry
         else:
             flattened[entry.number] = entry.type
-            own |= message(entry.type).fields
-    return Message(name, own, flattened)
+            fields |= message(entry.type).fields
+    return Message(name, fields, numbers, flattened)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from flagger.sandbox.apiserver.types import names
-from flagger.sandbox.apiserver.types.causes import Cause, forbidden, invalid, required
+from flagger.sandbox.apiserver.types.causes import Cause, invalid, required
 
 Object = dict[str, Any]
 
@@ -95,10 +95,6 @@ def _finalizers(meta: Object, old: Mapping[str, Any] | None, *, custom: bool) ->
     for index, item in enumerate(finalizers):
         if item in added and not custom:
             yield from _finalizer(f"metadata.finalizers[{index}]", item)
-    if added and old is not None and old.get("deletionTimestamp"):
-        listed = ", ".join(f'"{item}"' for item in added)
-        rule = "no new finalizers can be added if the object is being deleted"
-        yield forbidden("metadata.finalizers", f"{rule}, found new finalizers []string{{{listed}}}")
 
 
 def _finalizer(field: str, item: str) -> Iterator[Cause]:

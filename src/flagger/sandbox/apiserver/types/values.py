@@ -137,6 +137,13 @@ def int_or_string(value: Any) -> int | str:
     return value
 
 
+def strings(value: Any) -> list[str]:
+    """Take a list of strings."""
+    if type(value) is not list:
+        raise mismatch(value, "[]string")
+    return [text(item) for item in value]
+
+
 def anything(value: Any) -> Any:
     """Take any JSON value as it is."""
     return value
@@ -154,6 +161,7 @@ CONVERTERS: dict[str, Convert] = {
     "IntOrString": int_or_string,
     "RawExtension": anything,
     "FieldsV1": anything,
+    "Strings": strings,
 }
 
 ZEROS: dict[str, Any] = {
@@ -168,4 +176,5 @@ ZEROS: dict[str, Any] = {
     "IntOrString": 0,
     "RawExtension": None,
     "FieldsV1": None,
+    "Strings": None,
 }
