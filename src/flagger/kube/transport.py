@@ -75,6 +75,7 @@ class Transport:
             if session is not None:
                 await session.close()
         self._requests = self._streams = None
+        await asyncio.sleep(0)  # lets the sockets of streams that were cut just now be closed
 
     async def send(self, request: Request, guard: Callable[[], None] | None = None) -> bytes:
         """The body of the answer, after retries where they are safe; `guard` runs before each attempt.
@@ -137,8 +138,9 @@ class Transport:
                 raise await refusal(request, response)
             yield response
         finally:
-            # A stream has no end to wait for: closing is the only way to be done with it.
-            response.close() if session is self._streams else response.release()
+            if session is self._streams:
+                hang_up(response)
+            response.release()
 
     async def _exchange(
         self, session: aiohttp.ClientSession, request: Request, credential: Credential
@@ -182,6 +184,14 @@ class Transport:
         else:
             text = str(error) or type(error).__name__
         return Unreachable(f"API server {self.connection.server}: {text}", action=request.action, sent=sent)
+
+
+def hang_up(response: aiohttp.ClientResponse) -> None:
+    """Cut a stream: it has no end to wait for, and a silent peer would never take leave in TLS."""
+    connection = response.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
+    response.close()
 
 
 async def refusal(request: Request, response: aiohttp.ClientResponse) -> KubeError:
