@@ -165,7 +165,7 @@ def start_of(call: Call) -> Start:
         ApiError: 422 for parameters that contradict each other, 400 or 500 for malformed ones.
     """
     initial, match = call.query.get("sendInitialEvents"), call.query.get("resourceVersionMatch", "")
-    if causes := _initial_causes(initial, match):
+    if causes := list(_initial_causes(initial, match)):
         raise invalid_options("ListOptions", *causes)
     revision = asked_revision(call)
     limit = call.integer("timeoutSeconds")
