@@ -1,0 +1,1 @@
+"""What every Kubernetes API server does: run against the embedded one and, with KUBEBUILDER_ASSETS, a real one."""
