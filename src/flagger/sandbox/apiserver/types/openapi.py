@@ -208,12 +208,16 @@ def document(items: Sequence[ResourceType]) -> Object:
     }
 
 
+def _same(before: Sequence[ResourceType], after: Sequence[ResourceType]) -> bool:
+    return len(before) == len(after) and all(old is new for old, new in zip(before, after, strict=True))
+
+
 class OpenApi:
     """The documents of a registry, encoded once and again when the resources of a group version change."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._made: dict[str, tuple[tuple[int, ...], bytes, str]] = {}
+        self._made: dict[str, tuple[tuple[ResourceType, ...], bytes, str]] = {}
 
     def paths(self) -> Mapping[str, tuple[str, str]]:
         """Return path below `/openapi/v3/` → (group, version) of every group version that is served."""
@@ -238,9 +242,8 @@ class OpenApi:
 
     def _document(self, path: str, group: str, version: str) -> tuple[bytes, str]:
         items = self._registry.group_version(group, version)
-        identity = tuple(id(item) for item in items)
         made = self._made.get(path)
-        if made is None or made[0] != identity:
+        if made is None or not _same(made[0], items):
             text = msgspec.json.encode(document(items))
-            made = self._made[path] = (identity, text, hashlib.sha256(text).hexdigest()[:32].upper())
+            made = self._made[path] = (items, text, hashlib.sha256(text).hexdigest()[:32].upper())
         return made[1], made[2]
