@@ -46,7 +46,7 @@ def flagger() -> None:
 def main() -> None:
     """Entry point of `flagger` and `kubectl-flagger`.
 
-    With flags only, or with nothing inside a cluster, it is the operator: upstream's container arguments work.
+    Flags only, or nothing inside a cluster, mean the operator, as in upstream's container arguments.
     """
     words = sys.argv[1:]
     asks_for_help = bool(words) and words[0] in {"-h", "--help", "-help"}
