@@ -40,6 +40,7 @@ def bootstrap(emitter: Emitter, node: str) -> Json:
         },
         "static_resources": {"listeners": [missing_listener()]},
         "bootstrap_extensions": [internal_listeners()],
+        "stats_flush_interval": "1s",  # histograms are as old as this, and a sandbox is scraped often
         "stats_config": {
             "stats_matcher": {
                 "inclusion_list": {

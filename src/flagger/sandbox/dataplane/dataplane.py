@@ -31,7 +31,7 @@ from flagger.sandbox.dataplane.translators.table import kinds_read
 
 GATHERING = 0.005  # seconds in which further changes join the first one
 RETRY = 1.0  # seconds after which something that failed is tried again
-REBIND = 5.0  # seconds after which listeners that could not be bound are tried again
+REBIND = 2.0  # seconds after which listeners that could not be bound are tried again
 log = structlog.get_logger(__name__)
 
 

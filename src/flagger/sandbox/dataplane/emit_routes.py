@@ -55,11 +55,12 @@ def route_configuration(listener: HttpListener) -> Json:
 
 
 def virtual_host(host: VirtualHost) -> Json:
-    """Some domains and their rules."""
+    """Some domains and their rules; what is sent again is the same for all of them."""
     return {
         "name": host.domains[0],
         "domains": list(host.domains),
         "routes": [route(rule) for rule in host.rules],
+        "retry_policy": retries(),
     }
 
 
@@ -119,8 +120,9 @@ def forwarding(forward: Forward) -> Json:
     written: Json = {
         "weighted_clusters": {"clusters": chosen},
         "timeout": duration(forward.timeout),
-        "retry_policy": retries(forward.try_timeout),
     }
+    if forward.try_timeout:
+        written["retry_policy"] = retries() | {"per_try_timeout": duration(forward.try_timeout)}
     if forward.mirrors:
         written["request_mirror_policies"] = [
             {
@@ -143,9 +145,9 @@ def weighted(target: Target) -> Json:
     return written | header_edit("request", target.request) | header_edit("response", target.response)
 
 
-def retries(try_timeout: timedelta) -> Json:
+def retries() -> Json:
     """When a request is sent again, to another pod."""
-    policy: Json = {
+    return {
         "retry_on": RETRY_ON,
         "num_retries": RETRIES,
         "host_selection_retry_max_attempts": 5,
@@ -158,7 +160,6 @@ def retries(try_timeout: timedelta) -> Json:
             }
         ],
     }
-    return policy | ({"per_try_timeout": duration(try_timeout)} if try_timeout else {})
 
 
 def millionths(numerator: int, denominator: int) -> Json:

@@ -171,8 +171,9 @@ def _for_match(action: Forward | Redirect | Answer, match: Match) -> Forward | R
 
 
 def _preflight(match: Match) -> Match:
+    """The match of the question that comes before such a request, without the request's own headers."""
     asked = NamedMatch("access-control-request-method", MatchKind.EXACT, match.method)
-    return replace(match, method="OPTIONS", headers=(*match.headers, asked))
+    return replace(match, method="OPTIONS", headers=(asked,))
 
 
 def _duration(text: str | None) -> timedelta:

@@ -1,0 +1,17 @@
+"""Fixtures of this folder."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.envtest import control_plane
+from tests.sandbox.dataplane.world import World, a_world
+
+__all__ = ["control_plane"]
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with a_world(tmp_path) as world:
+        yield world
