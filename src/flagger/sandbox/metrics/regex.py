@@ -36,8 +36,7 @@ _ESCAPES = {
 _IN_CLASS = {r"\d": "0-9", r"\w": "0-9A-Za-z_", r"\s": r"\t\n\f\r "}
 _PIECE = re.compile(
     r"""
-      (?P<quoted> \\Q (?P<literal>.*?) (?:\\E|\Z) )
-    | (?P<hex> \\x\{ (?P<code>[0-9A-Fa-f]+) \} )
+      (?P<hex> \\x\{ (?P<code>[0-9A-Fa-f]+) \} )
     | (?P<escape> \\. )
     | (?P<posix> \[:\^? (?:"""
     + "|".join(_POSIX)
@@ -64,9 +63,7 @@ def _translated(pattern: str) -> str:
     in_class = False
     for match in _PIECE.finditer(pattern):
         text = match[0]
-        if match["literal"] is not None:
-            pieces.append(re.escape(match["literal"]))
-        elif match["code"] is not None:
+        if match["code"] is not None:
             pieces.append(re.escape(chr(int(match["code"], 16))))
         elif in_class:
             pieces.append(_class_piece(text))

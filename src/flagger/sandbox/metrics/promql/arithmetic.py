@@ -73,13 +73,15 @@ def sign(value: float) -> float:
 
 
 def smaller(left: float, right: float) -> float:
-    """The smaller of two numbers; NaN if one of them is."""
+    """The smaller of two numbers; -Inf whatever the other is, else NaN if one of them is."""
+    if -math.inf in {left, right}:
+        return -math.inf
     return math.nan if math.isnan(left) or math.isnan(right) else min(left, right)
 
 
 def larger(left: float, right: float) -> float:
-    """The larger of two numbers; NaN if one of them is."""
-    return math.nan if math.isnan(left) or math.isnan(right) else max(left, right)
+    """The larger of two numbers; +Inf whatever the other is, else NaN if one of them is."""
+    return -smaller(-left, -right)
 
 
 ARITHMETIC: Mapping[str, Arithmetic] = {

@@ -103,7 +103,8 @@ def _outcome(node: Binary, left: float, right: float, *, kept: float) -> float |
 
 
 def _drops_name(node: Binary) -> bool:
-    return node.as_bool or node.operator in ARITHMETIC
+    # atan2 came late and was forgotten there; Prometheus 2 keeps the name of its left operand.
+    return node.as_bool or (node.operator in ARITHMETIC and node.operator != "atan2")
 
 
 def _result_labels(node: Binary, many: Labels, one: Labels) -> Labels:

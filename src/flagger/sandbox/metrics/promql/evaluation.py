@@ -7,6 +7,7 @@ from datetime import timedelta
 from flagger.sandbox.metrics.labels import Labels, unnamed
 from flagger.sandbox.metrics.promql import binary
 from flagger.sandbox.metrics.promql.aggregations import aggregate
+from flagger.sandbox.metrics.promql.errors import ExecutionError
 from flagger.sandbox.metrics.promql.functions import FUNCTIONS
 from flagger.sandbox.metrics.promql.plan import (
     Aggregate,
@@ -26,6 +27,8 @@ from flagger.sandbox.metrics.promql.plan import (
 from flagger.sandbox.metrics.promql.values import Range, RangeRow, Value, ValueKind, Vector, distinct
 from flagger.sandbox.metrics.series import Window
 from flagger.sandbox.metrics.store import SeriesStore
+
+_MOST_STEPS = 11_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,8 @@ class Evaluation:
                 return at - offset
 
     def _steps(self, inner: Node, start: int, end: int, step: int) -> Sequence[RangeRow]:
+        if (end - start) // step > _MOST_STEPS:
+            raise ExecutionError(f"a subquery of more than {_MOST_STEPS} steps is not supported")
         points: dict[Labels, tuple[list[int], list[float]]] = {}
         first = -(-start // step) * step  # the first multiple of the step that is not before the start
         for now in range(first, end + 1, step):

@@ -53,6 +53,11 @@ _CARDINALITIES = {
     "VectorMatchCardinality.ManyToMany": Cardinality.MANY_TO_MANY,
 }
 _QUOTED = re.compile(r""" "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | \#[^\n]* | `(?P<raw>[^`]*)` """, re.VERBOSE)
+_SELECTOR = re.compile(r"\{[^}]*\}")
+_NESTING = re.compile(r"[(+\-*/%^<>=!]|\b(?:and|or|unless|atan2)\b")
+_MOST_NESTING = 200
+"""Operators and brackets per query. The parser library overflows its stack, and with it ends the process, at
+some thousands; the evaluation here recurses too."""
 
 
 @lru_cache(maxsize=1024)
@@ -63,6 +68,8 @@ def plan(query: str) -> Node:
         BadQueryError: the text is not PromQL.
         UnsupportedError: it is, but uses something that this store does not implement.
     """
+    if len(_NESTING.findall(_SELECTOR.sub("", _QUOTED.sub("", query)))) > _MOST_NESTING:
+        raise BadQueryError(f"the query has more than {_MOST_NESTING} operators and brackets")
     try:
         tree = parser.parse(_QUOTED.sub(_without_backquotes, query))
     except ValueError as error:
