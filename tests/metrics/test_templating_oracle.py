@@ -212,9 +212,7 @@ OPERANDS = st.sampled_from(  # easier to read than a list
     """name|variables.dir|variables.nope|variables.empty|"x"|`y`|1|2|1.5|true|false|variables|$v|(not $v)
     |(index variables "n")|(print name 1)|(len name)|(eq name target)""".split("|")  # noqa: SIM905
 ).map(str.strip)
-FUNCTIONS = st.sampled_from(
-    ["eq", "ne", "and", "or", "not", "len", "print", "index variables", "lt", "urlquery"]
-)
+FUNCTIONS = st.sampled_from(["eq", "ne", "and", "or", "not", "len", "print", "lt", "urlquery"])
 CALLS = st.builds(lambda f, a: " ".join([f, *a]), FUNCTIONS, st.lists(OPERANDS, min_size=1, max_size=3))
 PIPES = st.lists(OPERANDS | CALLS, min_size=1, max_size=2).map(" | ".join)
 TEXTS = st.sampled_from(["", " ", "a", "x \n ", "}}", '{ns="'])
