@@ -5,15 +5,21 @@ from typing import Any
 from flagger.api.canary import Canary
 
 
-def a_canary(*metrics: dict[str, Any], kind: str = "Deployment", **spec: Any) -> Canary:
-    """The Canary `checkout` in `shop` with target `checkout`, routed by Gateway API."""
+def a_canary(
+    *metrics: dict[str, Any],
+    name: str = "checkout",
+    namespace: str = "shop",
+    kind: str = "Deployment",
+    **spec: Any,
+) -> Canary:
+    """A Canary and its target of the same name, routed by Gateway API; `spec` is added to its fields."""
     api_version = spec.pop("api_version", "apps/v1")
     return Canary.parse(
         {
-            "metadata": {"name": "checkout", "namespace": "shop", "uid": "u-1"},
+            "metadata": {"name": name, "namespace": namespace, "uid": "u-1"},
             "spec": {
                 "provider": "gatewayapi:v1",
-                "targetRef": {"apiVersion": api_version, "kind": kind, "name": "checkout"},
+                "targetRef": {"apiVersion": api_version, "kind": kind, "name": name},
                 "analysis": {"metrics": list(metrics)},
                 **spec,
             },
