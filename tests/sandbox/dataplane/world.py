@@ -1,11 +1,10 @@
 """A data plane on a real API; pods are servers in this process, their statuses are written by hand."""
 
 import asyncio
-import json
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,13 +13,20 @@ from aiohttp import web
 
 from flagger.kube.client import Client
 from flagger.kube.connection import Connection
-from flagger.kube.errors import KubeError
+from flagger.kube.errors import AlreadyExists, KubeError
 from flagger.kube.kubeconfig import load_connection
 from flagger.kube.objects import CRD, NAMESPACE, NODE, POD, SERVICE, Kind, Object, name_of, namespace_of
 from flagger.sandbox.apiserver.server import ApiServer
 from flagger.sandbox.crds import manifests
 from flagger.sandbox.dataplane import DataPlane
-from flagger.sandbox.dataplane.kinds import GATEWAY, GATEWAY_CLASS, HTTP_ROUTE, NODE_NAME
+from flagger.sandbox.dataplane.kinds import (
+    GATEWAY,
+    GATEWAY_CLASS,
+    GRPC_ROUTE,
+    HTTP_ROUTE,
+    NODE_NAME,
+    REFERENCE_GRANT,
+)
 from tests.sandbox.dataplane.objects import a_pod, a_service, pod_status
 
 DEADLINE = 10.0  # seconds until anything awaited must have happened
@@ -180,14 +186,24 @@ def reasons(status: Object) -> dict[str, str]:
 
 @asynccontextmanager
 async def a_world(folder: Path, *, low_ports: bool | None = None) -> AsyncIterator[World]:
-    """An API server with the CRDs and the Node, and a data plane that is ready."""
+    """An embedded API server with the CRDs and the Node, and a data plane that is ready."""
     octet = free_octet()
-    cidr = f"127.{octet}.0.0/16"
+    async with ApiServer(service_cidr=f"127.{octet}.0.0/16") as server:
+        file = folder / "kubeconfig"
+        file.write_text(server.kubeconfig())
+        async with a_world_at(load_connection(file), folder, octet, low_ports=low_ports) as world:
+            yield world
+
+
+@asynccontextmanager
+async def a_world_at(
+    connection: Connection, folder: Path, octet: int, *, low_ports: bool | None = None
+) -> AsyncIterator[World]:
+    """The same on an API server that runs already."""
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(ApiServer(service_cidr=cidr))
-        client = await stack.enter_async_context(Client(connection(server, folder)))
+        client = await stack.enter_async_context(Client(connection))
         await install(client)
-        plane = DataPlane(client, state_dir=folder, cidr=cidr, low_ports=low_ports)
+        plane = DataPlane(client, state_dir=folder, cidr=f"127.{octet}.0.0/16", low_ports=low_ports)
         running = asyncio.create_task(plane.run())
         stack.push_async_callback(stopped, running)
         async with asyncio.timeout(DEADLINE):
@@ -204,21 +220,22 @@ async def stopped(task: asyncio.Task[None]) -> None:
         task.result()
 
 
-def connection(server: ApiServer, folder: Path) -> Connection:
-    file = folder / "kubeconfig"
-    file.write_text(server.kubeconfig())
-    return load_connection(file)
-
-
 async def install(client: Client) -> None:
     """What the sandbox installs before the data plane starts."""
     for manifest in manifests():
-        await client.create(CRD, json.loads(json.dumps(manifest)))
-    await client.create(NAMESPACE, {"metadata": {"name": "shop"}})
-    await client.create(NODE, {"metadata": {"name": NODE_NAME}})
+        await add(client, CRD, manifest)
+    await add(client, NAMESPACE, {"metadata": {"name": "shop"}})
+    await add(client, NODE, {"metadata": {"name": NODE_NAME}})
     async with asyncio.timeout(DEADLINE):
-        while not await is_served(client, GATEWAY_CLASS):  # noqa: ASYNC110  # there is no event to wait for
-            await asyncio.sleep(0.02)
+        for kind in (GATEWAY_CLASS, GATEWAY, HTTP_ROUTE, GRPC_ROUTE, REFERENCE_GRANT):
+            while not await is_served(client, kind):  # noqa: ASYNC110  # there is no event to wait for
+                await asyncio.sleep(0.02)
+
+
+async def add(client: Client, kind: Kind, obj: Object) -> None:
+    """Create an object that another test may have created already."""
+    with suppress(AlreadyExists):
+        await client.create(kind, obj)
 
 
 async def is_served(client: Client, kind: Kind) -> bool:

@@ -24,11 +24,8 @@ SLICE_OWNER = "kubernetes.io/service-name"
 
 def endpoints_of(service: Object, port: Object, seen: Snapshot) -> tuple[Endpoint, ...]:
     """The processes that shall answer requests to one port of a Service now, in a stable order."""
-    if service["spec"].get("selector"):
-        found = _from_pods(service, port, seen)
-    else:
-        found = _from_slices(service, port, seen)
-    return tuple(sorted(set(found)))
+    find = _from_pods if service["spec"].get("selector") else _from_slices
+    return tuple(sorted(set(find(service, port, seen))))
 
 
 def _from_pods(service: Object, port: Object, seen: Snapshot) -> Iterator[Endpoint]:
