@@ -22,10 +22,11 @@ _DECODER = Decoder(HOOKS)
 class BuiltIn:
     """One built-in resource in one version; see `ResourceType` for the contract of the methods."""
 
-    def __init__(self, group: str, version: str, row: Row) -> None:
+    def __init__(self, group: str, version: str, row: Row, *, loopback: bool = True) -> None:
         self.api_version = f"{group}/{version}" if group else version
         self.version = version
         self.row = row
+        self.loopback = loopback
         self._older = conversion.OLDER.get(row.message)
 
     def _decoded(self, obj: Object) -> Object:
@@ -76,7 +77,7 @@ class BuiltIn:
 
     def validate(self, obj: Object, old: Object | None) -> list[Cause]:
         """Return the violations."""
-        return rules.check(self.row.message, obj, old)
+        return rules.check(self.row.message, obj, old, loopback=self.loopback)
 
     def merge_keys(self, path: Path) -> str | None:
         """Return the merge key of a list for strategic merge patch."""

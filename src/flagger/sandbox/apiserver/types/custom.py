@@ -12,6 +12,7 @@ from flagger.sandbox.apiserver.types.causes import Cause
 from flagger.sandbox.apiserver.types.decoding import Decoder, unknown_fields
 from flagger.sandbox.apiserver.types.merging import ATOMIC, GRANULAR, SET, ListType, Path, list_type
 from flagger.sandbox.apiserver.types.schema.completion import completion, unknown_members
+from flagger.sandbox.apiserver.types.schema.expressions import ABSENT, rules_of
 from flagger.sandbox.apiserver.types.schema.validation import validation
 from flagger.sandbox.apiserver.types.tables.base import AGE, NAME, table
 from flagger.sandbox.apiserver.types.tables.custom import column
@@ -37,6 +38,7 @@ class Custom:
         self._complete = completion({"type": "object"} | body)
         self._unknown = unknown_members(body)
         self._check = validation({key: value for key, value in body.items() if key != "type"})
+        self._rules = rules_of(self.schema)
         self._has_status = "status" in (version.get("subresources") or {})
         self._columns = [NAME, *(map(column, version.get("additionalPrinterColumns") or ()))]
         if len(self._columns) == 1:
@@ -107,8 +109,16 @@ class Custom:
         """Return the violations."""
         before = old["metadata"] if old is not None else None
         causes = list(metadata.validate(obj["metadata"], before, names.subdomain, custom=True))
+        broken = len(causes)
         self._check(obj, "", causes)
+        if len(causes) == broken:  # rules may rely on the schema
+            self._rules.check(obj, ABSENT if old is None else old, "", causes)
         return causes
+
+    @property
+    def ignored_rules(self) -> tuple[str, ...]:
+        """Validation rules of the schema that use more of their language than is implemented."""
+        return self._rules.ignored
 
     def merge_keys(self, path: Path) -> str | None:
         """Custom resources know no strategic merge; only metadata would have keys."""

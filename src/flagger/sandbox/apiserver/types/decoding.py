@@ -114,7 +114,9 @@ class Decoder:
         if not field.container:
             return convert
         zero = self._element_zero(field)
-        return _list_of(convert, zero) if field.container == "[]" else _map_of(convert, zero)
+        items = _list_of(convert, zero) if field.container == "[]" else _map_of(convert, zero)
+        # An empty list that cannot be left out is null: servers do not tell it from an absent one.
+        return (lambda value: items(value) or None) if field.always else items
 
     def _element_zero(self, field: Field) -> Callable[[], Any]:
         if field.type in ZEROS:

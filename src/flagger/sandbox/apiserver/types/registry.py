@@ -29,7 +29,7 @@ def priority(version: str) -> tuple[int, int, int]:
     return (stability, int(match[1]), int(match[3] or 0))
 
 
-def built_in_type(group: str, version: str, row: Row) -> ResourceType:
+def built_in_type(group: str, version: str, row: Row, *, loopback: bool = True) -> ResourceType:
     """Return the type that a row of the resource table stands for."""
     api_version = f"{group}/{version}" if group else version
     own = f"{row.plural}.{group}" if group else row.plural
@@ -39,7 +39,7 @@ def built_in_type(group: str, version: str, row: Row) -> ResourceType:
         version=version,
         kind=row.kind,
         plural=row.plural,
-        behavior=BuiltIn(group, version, row),
+        behavior=BuiltIn(group, version, row, loopback=loopback),
         list_kind=f"{row.kind}List",
         singular=row.singular or row.kind.lower(),
         storage=storage,
@@ -59,13 +59,16 @@ def built_in_type(group: str, version: str, row: Row) -> ResourceType:
 
 
 class Registry:
-    """All served resources, by group, version and plural."""
+    """All served resources, by group, version and plural.
 
-    def __init__(self) -> None:
+    `loopback` allows endpoints on 127.x addresses, where the pods of a sandbox live; real servers refuse them.
+    """
+
+    def __init__(self, *, loopback: bool = True) -> None:
         self._types: dict[Key, ResourceType] = {}
         for (group, version), rows in RESOURCES.items():
             for row in rows:
-                self._add(built_in_type(group, version, row))
+                self._add(built_in_type(group, version, row, loopback=loopback))
 
     def _add(self, resource: ResourceType) -> None:
         self._types[(resource.group, resource.version, resource.plural)] = resource

@@ -75,6 +75,11 @@ class ResourceType:
         """Names of the subresources: "status", "scale", …."""
         return tuple(item.name for item in self.subresource_table)
 
+    @property
+    def ignored_rules(self) -> tuple[str, ...]:
+        """Validation rules of a custom type that are accepted and not enforced; see `schema/cel.py`."""
+        return self.behavior.ignored_rules if isinstance(self.behavior, Custom) else ()
+
     def prepare_create(self, obj: Object, now: datetime) -> Object:
         """Return a new object as it is stored: unknown fields dropped, defaults filled in, status reset.
 
@@ -103,7 +108,7 @@ class ResourceType:
 
     def to_storage(self, obj: Object) -> Object:
         """Return a prepared object in the version that is stored."""
-        return self.behavior.to_storage(obj)
+        return self.behavior.to_storage(obj) | {"apiVersion": self.storage_version}
 
     def from_storage(self, obj: Object) -> Object:
         """Return a stored object in this version."""
