@@ -105,7 +105,11 @@ WIDGET_STATUS: Object = {
 
 def widget_definition(group: str, **changes: Any) -> Object:
     """The definition of Widgets in a group, with status, scale and printer columns."""
-    schema = {"type": "object", "required": ["spec"], "properties": {"spec": WIDGET_SPEC, "status": WIDGET_STATUS}}
+    schema = {
+        "type": "object",
+        "required": ["spec"],
+        "properties": {"spec": WIDGET_SPEC, "status": WIDGET_STATUS},
+    }
     version = {
         "name": "v1",
         "served": True,

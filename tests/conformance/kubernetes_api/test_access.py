@@ -31,7 +31,9 @@ async def allow(api: Api, *rules: Object) -> None:
     await api.create("roles", role, group=RBAC)
     subject = {"kind": "ServiceAccount", "name": "dev", "namespace": api.namespace}
     ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"}
-    await api.create("rolebindings", {"metadata": {"name": "dev"}, "subjects": [subject], "roleRef": ref}, group=RBAC)
+    await api.create(
+        "rolebindings", {"metadata": {"name": "dev"}, "subjects": [subject], "roleRef": ref}, group=RBAC
+    )
 
 
 async def test_unknown_tokens(api: Api) -> None:
@@ -180,7 +182,13 @@ async def test_forged_tokens(dev: Api) -> None:
     claims = json.loads(base64.urlsafe_b64decode(body + "==")) | {"sub": "admin"}
     forged = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
 
-    for token in (f"{head}.{forged}.{signature}", f"{head}.{body}.", f"{head}.{body}", f"{dev.token}x", "a.b.c"):
+    for token in (
+        f"{head}.{forged}.{signature}",
+        f"{head}.{body}.",
+        f"{head}.{body}",
+        f"{dev.token}x",
+        "a.b.c",
+    ):
         assert (await dev.as_user(token).get("/api")).status == 401, token
 
 

@@ -21,7 +21,9 @@ def owned_by(obj: Object, manager: str, operation: str = "Apply") -> Object | No
 
 async def apply(api: Api, manager: str, *, force: bool = False, **data: str) -> Reply:
     """Apply data of the ConfigMap prefs."""
-    return await api.apply(api.path("configmaps", "prefs"), config_map("prefs", data=data), manager, force=force)
+    return await api.apply(
+        api.path("configmaps", "prefs"), config_map("prefs", data=data), manager, force=force
+    )
 
 
 async def test_apply_creates(api: Api) -> None:
@@ -152,8 +154,14 @@ async def test_what_apply_refuses(api: Api, params: dict[str, str], change: Obje
 
 
 async def test_an_applied_configuration_owns_nothing_itself(api: Api) -> None:
-    """managedFields in the body are 400."""
-    entry = {"manager": "x", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {}}
+    """`managedFields` in the body are 400."""
+    entry = {
+        "manager": "x",
+        "operation": "Apply",
+        "apiVersion": "v1",
+        "fieldsType": "FieldsV1",
+        "fieldsV1": {},
+    }
     body = config_map("prefs", managedFields=[entry])
 
     reply = await api.apply(api.path("configmaps", "prefs"), body, "alpha")
@@ -162,7 +170,7 @@ async def test_an_applied_configuration_owns_nothing_itself(api: Api) -> None:
 
 
 async def test_force_is_for_apply(api: Api) -> None:
-    """force on another patch is 422."""
+    """`force` on another patch is 422."""
     await api.create("configmaps", config_map())
 
     reply = await api.patch(api.path("configmaps", "settings"), {}, params={"force": "true"})
@@ -197,10 +205,10 @@ async def test_owned_fields_of_a_deployment(api: Api) -> None:
 
     made = (await api.apply(api.path("deployments", "web", group="apps/v1"), body, "alpha")).ok()
 
-    env = {"k:{\"name\":\"A\"}": {".": {}, "f:name": {}, "f:value": {}}}
-    ports = {"k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}}}
+    env = {'k:{"name":"A"}': {".": {}, "f:name": {}, "f:value": {}}}
+    ports = {'k:{"containerPort":80,"protocol":"TCP"}': {".": {}, "f:containerPort": {}}}
     app = {".": {}, "f:env": env, "f:image": {}, "f:name": {}, "f:ports": ports}
-    pod_spec = {"f:containers": {"k:{\"name\":\"app\"}": app}}
+    pod_spec = {"f:containers": {'k:{"name":"app"}': app}}
     template_fields = {"f:metadata": {"f:labels": {"f:app": {}}}, "f:spec": pod_spec}
     assert owned_by(made, "alpha") == {
         "f:spec": {"f:paused": {}, "f:replicas": {}, "f:selector": {}, "f:template": template_fields}
@@ -238,7 +246,9 @@ async def test_writers_are_told_apart(api: Api) -> None:
     assert fields is not None
     assert "f:a" in fields["f:data"]
 
-    changed = (await api.patch(api.path("configmaps", "settings"), {"data": {"a": "2"}}, params={"fieldManager": "ed"}))
+    changed = await api.patch(
+        api.path("configmaps", "settings"), {"data": {"a": "2"}}, params={"fieldManager": "ed"}
+    )
     assert owned_by(changed.ok(), "ed", "Update") == {"f:data": {"f:a": {}}}
 
 

@@ -49,7 +49,7 @@ async def test_a_missing_namespace(api: Api) -> None:
 
 
 async def test_generate_name(api: Api) -> None:
-    """generateName gives prefix and five characters; with no name at all the object is invalid."""
+    """`generateName` gives prefix and five characters; with no name at all the object is invalid."""
     made = await api.create("configmaps", {"metadata": {"generateName": "gen-"}})
 
     assert made["metadata"]["name"].startswith("gen-")
@@ -116,7 +116,7 @@ async def test_post_only_to_collections(api: Api) -> None:
     ("mode", "status"), [("Strict", 400), ("Warn", 201), ("Ignore", 201)], ids=["strict", "warn", "ignore"]
 )
 async def test_unknown_fields(api: Api, mode: str, status: int) -> None:
-    """fieldValidation decides whether an unknown field is refused, warned about, or ignored; it never stays."""
+    """`fieldValidation` decides whether an unknown field is refused, warned about, or ignored; it never stays."""
     api.server.needs(25)
     body: dict[str, Any] = config_map() | {"nope": 1}
 

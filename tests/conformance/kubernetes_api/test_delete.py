@@ -73,7 +73,9 @@ async def test_deletion_raises_the_generation(api: Api) -> None:
     (await api.patch(path, {"metadata": {"finalizers": None}})).ok()
 
 
-@pytest.mark.parametrize(("policy", "finalizer"), [("Foreground", "foregroundDeletion"), ("Orphan", "orphan")])
+@pytest.mark.parametrize(
+    ("policy", "finalizer"), [("Foreground", "foregroundDeletion"), ("Orphan", "orphan")]
+)
 async def test_propagation_leaves_work_to_the_collector(api: Api, policy: str, finalizer: str) -> None:
     """Foreground and Orphan mark the owner with a finalizer for the garbage collector."""
     await api.create("configmaps", config_map())
@@ -109,7 +111,7 @@ async def test_preconditions(api: Api) -> None:
 
 
 async def test_a_rehearsed_delete(api: Api) -> None:
-    """dryRun by parameter or by body deletes nothing."""
+    """`dryRun` by parameter or by body deletes nothing."""
     await api.create("configmaps", config_map())
     path = api.path("configmaps", "settings")
 

@@ -31,7 +31,12 @@ async def test_health(api: Api, path: str) -> None:
 
 async def test_unknown_paths(api: Api) -> None:
     """An unknown version or resource of a known group is a Status, an unknown group plain text."""
-    for path in ("/apis/apps/v7", "/apis/apps/v7/deployments", "/api/v1/frobnications", "/apis/apps/v1/x/y/z"):
+    for path in (
+        "/apis/apps/v7",
+        "/apis/apps/v7/deployments",
+        "/api/v1/frobnications",
+        "/apis/apps/v1/x/y/z",
+    ):
         body = (await api.get(path)).failed(404, "NotFound")
         assert body["message"] == "the server could not find the requested resource"
     assert (await api.get("/apis/nope.example.com/v1/things")).status == 404
@@ -70,17 +75,23 @@ async def test_what_is_accepted(api: Api, accept: str, kind: str) -> None:
     assert reply.headers["Content-Type"].partition(";")[0] == kind
 
 
-@pytest.mark.parametrize("accept", ["text/html", "application/cbor", "application/json;as=Table;v=v9;g=meta.k8s.io"])
+@pytest.mark.parametrize(
+    "accept", ["text/html", "application/cbor", "application/json;as=Table;v=v9;g=meta.k8s.io"]
+)
 async def test_what_is_not_acceptable(api: Api, accept: str) -> None:
     """Without any form the server has, the answer is 406."""
     if accept == "application/cbor" and api.server.name == "envtest" and api.server.since(32):
         pytest.skip("newer servers know CBOR")
     await api.create("configmaps", config_map())
 
-    (await api.get(api.path("configmaps", "settings"), headers={"Accept": accept})).failed(406, "NotAcceptable")
+    (await api.get(api.path("configmaps", "settings"), headers={"Accept": accept})).failed(
+        406, "NotAcceptable"
+    )
 
 
-@pytest.mark.parametrize("accept", [f"{PROTOBUF},application/json", f"{PROTOBUF}, */*", f"{PROTOBUF};stream=watch,*/*"])
+@pytest.mark.parametrize(
+    "accept", [f"{PROTOBUF},application/json", f"{PROTOBUF}, */*", f"{PROTOBUF};stream=watch,*/*"]
+)
 async def test_protobuf_falls_back_to_json(api: Api, widgets: str, accept: str) -> None:
     """Custom resources have no protobuf: clients that prefer it get JSON."""
     await api.create("widgets", widget(widgets.removesuffix("/v1")), group=widgets)
@@ -109,12 +120,12 @@ async def test_the_embedded_server_answers_in_json(api: Api) -> None:
 
 async def test_yaml(api: Api) -> None:
     """Objects can be sent and read as YAML; unquoted words are those of YAML 1.1, dates are text."""
-    text = "metadata:\n  name: y\n  annotations: {since: '2026-01-02'}\nimmutable: no\ndata: {a: 'yes'}\n"
+    text = "metadata:\n  name: settings\n  annotations: {since: 2026-01-02}\nimmutable: y\ndata: {a: 'yes'}\n"
     headers = {"Content-Type": "application/yaml"}
 
     made = (await api.post(api.path("configmaps"), text.encode(), headers=headers)).ok()
-    assert made["data"] == {"a": "yes"}
-    reply = await api.get(api.path("configmaps", "y"), headers={"Accept": "application/yaml"})
+    assert (made["data"], made["immutable"]) == ({"a": "yes"}, True)
+    reply = await api.get(api.path("configmaps", "settings"), headers={"Accept": "application/yaml"})
     assert yaml.safe_load(reply.body)["metadata"]["annotations"] == {"since": "2026-01-02"}
 
 
@@ -172,9 +183,11 @@ async def test_tables_of_one_object(api: Api) -> None:
     assert row["object"]["kind"] == "PartialObjectMetadata"
 
 
-@pytest.mark.parametrize(("include", "kind"), [("Object", "ConfigMap"), ("Metadata", "PartialObjectMetadata"), ("None", "")])
+@pytest.mark.parametrize(
+    ("include", "kind"), [("Object", "ConfigMap"), ("Metadata", "PartialObjectMetadata"), ("None", "")]
+)
 async def test_what_a_row_carries(api: Api, include: str, kind: str) -> None:
-    """includeObject decides whether rows hold the object, its metadata, or nothing."""
+    """`includeObject` decides whether rows hold the object, its metadata, or nothing."""
     await api.create("configmaps", config_map())
 
     params = {"includeObject": include, "fieldSelector": "metadata.name=settings"}

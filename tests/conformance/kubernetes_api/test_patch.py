@@ -38,7 +38,7 @@ async def basket(api: Api) -> str:
 
 
 async def test_merge_patch(api: Api, settings: str) -> None:
-    """null removes, maps merge, other values replace."""
+    """`null` removes, maps merge, other values replace."""
     body = {"data": {"b": None, "c": "x"}, "metadata": {"annotations": {"note": "hello"}}}
 
     changed = (await api.patch(settings, body)).ok()
@@ -123,7 +123,9 @@ async def test_strategic_merge_by_name(api: Api, basket: str) -> None:
     [
         pytest.param([{"name": "new", "image": "n:1"}], ["new", "app", "side"], id="new ones come first"),
         pytest.param(
-            [{"name": "side"}, {"name": "new", "image": "n:1"}], ["app", "side", "new"], id="after one mentioned"
+            [{"name": "side"}, {"name": "new", "image": "n:1"}],
+            ["app", "side", "new"],
+            id="after one mentioned",
         ),
         pytest.param(
             [{"name": "app"}, {"name": "new", "image": "n:1"}], ["app", "new", "side"], id="between"
@@ -218,7 +220,10 @@ async def test_custom_resources_are_not_merged_strategically(api: Api, widgets: 
     params = {"fieldManager": "m", "force": "true"} if kind == APPLY_PATCH else {}
 
     reply = await api.patch(
-        api.path("widgets", "one", group=widgets), bodies.get(kind, {"spec": {"size": 4}}), kind, params=params
+        api.path("widgets", "one", group=widgets),
+        bodies.get(kind, {"spec": {"size": 4}}),
+        kind,
+        params=params,
     )
 
     assert reply.status == (415 if kind == STRATEGIC_PATCH else 200)

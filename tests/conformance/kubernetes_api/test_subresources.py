@@ -82,13 +82,17 @@ async def test_binding(api: Api) -> None:
     await api.create("pods", pod())
     path = api.path("pods", "web")
 
-    reply = await api.post(f"{path}/binding", {"metadata": {"name": "web"}, "target": {"kind": "Node", "name": "n1"}})
+    reply = await api.post(
+        f"{path}/binding", {"metadata": {"name": "web"}, "target": {"kind": "Node", "name": "n1"}}
+    )
     assert (reply.status, reply.body["status"]) == (201, "Success")
     bound = (await api.get(path)).ok()
     assert bound["spec"]["nodeName"] == "n1"
     [scheduled] = [item for item in bound["status"]["conditions"] if item["type"] == "PodScheduled"]
     assert scheduled["status"] == "True"
-    reply = await api.post(f"{path}/binding", {"metadata": {"name": "web"}, "target": {"kind": "Node", "name": "n2"}})
+    reply = await api.post(
+        f"{path}/binding", {"metadata": {"name": "web"}, "target": {"kind": "Node", "name": "n2"}}
+    )
     assert 'already assigned to node "n1"' in reply.failed(409, "Conflict")["message"]
 
 
@@ -121,9 +125,18 @@ async def test_eviction(api: Api) -> None:
 async def test_a_budget_forbids_an_eviction(api: Api) -> None:
     """A disruption budget that allows none makes it 429."""
     path, version = await running(api, "web", app="web"), await policy_version(api)
-    budget = {"metadata": {"name": "pdb"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}}
+    budget = {
+        "metadata": {"name": "pdb"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}},
+    }
     await api.create("poddisruptionbudgets", budget, group=version)
-    counts = {"disruptionsAllowed": 0, "currentHealthy": 1, "desiredHealthy": 1, "expectedPods": 1, "observedGeneration": 1}
+    counts = {
+        "disruptionsAllowed": 0,
+        "currentHealthy": 1,
+        "desiredHealthy": 1,
+        "expectedPods": 1,
+        "observedGeneration": 1,
+    }
     where = api.path("poddisruptionbudgets", "pdb/status", group=version)
     (await api.patch(where, {"status": counts})).ok()
 

@@ -20,7 +20,9 @@ async def test_a_write_that_changes_nothing(api: Api) -> None:
     async with api.watch(api.path("configmaps"), {"resourceVersion": version}) as stream:
         assert (await api.put(path, made)).ok()["metadata"]["resourceVersion"] == version
         assert (await api.patch(path, {})).ok() == made
-        assert (await api.patch(path, {"metadata": {"creationTimestamp": "2020-01-01T00:00:00Z"}})).ok() == made
+        assert (
+            await api.patch(path, {"metadata": {"creationTimestamp": "2020-01-01T00:00:00Z"}})
+        ).ok() == made
         changed = (await api.patch(path, {"data": {"a": "2"}})).ok()
         event = await stream.next()
 
@@ -136,7 +138,9 @@ async def test_status_and_spec_are_apart(api: Api) -> None:
 
 async def test_status_of_a_custom_resource(api: Api, widgets: str) -> None:
     """/status takes over nothing but the status, not even labels; POST drops a status."""
-    made = await api.create("widgets", widget(widgets.removesuffix("/v1")) | {"status": {"phase": "x"}}, group=widgets)
+    made = await api.create(
+        "widgets", widget(widgets.removesuffix("/v1")) | {"status": {"phase": "x"}}, group=widgets
+    )
     assert "status" not in made
     path = api.path("widgets", "one", group=widgets)
 

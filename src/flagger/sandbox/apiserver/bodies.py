@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import yaml
@@ -19,6 +20,7 @@ from flagger.sandbox.apiserver.status_errors import (
     too_large,
     unsupported_media_type,
 )
+from flagger.sandbox.apiserver.types import protobuf
 from flagger.sandbox.apiserver.types.resource_type import Object, ResourceType
 
 BODY_LIMIT = 3_145_728
@@ -47,14 +49,17 @@ def media_type(header: str | None) -> str:
     return (header or JSON).partition(";")[0].strip().lower()
 
 
-class _UniqueLoader(yaml.SafeLoader):
-    """YAML 1.1 without time stamps: Kubernetes keeps them as text."""
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 as Kubernetes reads it: times stay text, a bare `y` or `n` is a boolean."""
+
+    bool_values: ClassVar[dict[str, bool]] = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
 
 
-_UniqueLoader.yaml_implicit_resolvers = {
+_Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:y|Y|n|N)$"), list("yYnN"))
 
 
 def parse_yaml(body: bytes) -> Any:
@@ -64,7 +69,7 @@ def parse_yaml(body: bytes) -> Any:
         ApiError: 400, it is not YAML.
     """
     try:
-        return yaml.load(body, _UniqueLoader)
+        return yaml.load(body, _Loader)
     except yaml.YAMLError as error:
         raise bad_request(f"error converting YAML to JSON: {error}") from error
 
@@ -82,7 +87,12 @@ def parse_json(body: bytes) -> Any:
 
 
 def _parse_protobuf(body: bytes) -> Any:
-    raise unsupported_media_type(f"{JSON}, {YAML}")
+    try:
+        return protobuf.decode(body)
+    except protobuf.UnknownKind as error:
+        raise unsupported_media_type(f"{JSON}, {YAML}") from error
+    except ValueError as error:
+        raise bad_request(str(error)) from error
 
 
 PARSERS: Mapping[str, Callable[[bytes], Any]] = {

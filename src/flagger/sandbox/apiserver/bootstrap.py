@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 
 from flagger.sandbox.apiserver.call import now, timestamp
+from flagger.sandbox.apiserver.present import stored_form
 from flagger.sandbox.apiserver.store import Store
 from flagger.sandbox.apiserver.types.registry import Registry
 from flagger.sandbox.apiserver.types.resource_type import Object, ResourceType
@@ -71,7 +72,7 @@ def _create(kind: ResourceType, store: Store, obj: Object) -> None:
     identity = {"uid": str(uuid.uuid4()), "creationTimestamp": timestamp(moment)}
     head = {"kind": kind.kind, "apiVersion": kind.api_version}
     prepared = kind.prepare_create(head | obj | {"metadata": obj["metadata"] | identity}, moment)
-    store.put(kind.storage, kind.to_storage(prepared))
+    store.put(kind.storage, stored_form(kind, prepared))
 
 
 def _objects(registry: Registry, address: str) -> Iterator[tuple[ResourceType, Object]]:

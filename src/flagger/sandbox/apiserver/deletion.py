@@ -13,7 +13,7 @@ from flagger.sandbox.apiserver.bodies import parse
 from flagger.sandbox.apiserver.call import Call, check_options, now, timestamp
 from flagger.sandbox.apiserver.lists import Reading, page, selection_of
 from flagger.sandbox.apiserver.objects import Entry, canonical, decode, encode
-from flagger.sandbox.apiserver.present import Answer, list_of, load_as, raw_of, view_of
+from flagger.sandbox.apiserver.present import Answer, list_of, load_as, raw_of, stored_form, view_of
 from flagger.sandbox.apiserver.status_errors import (
     bad_request,
     conflict,
@@ -139,7 +139,7 @@ def delete_entry(backend: Backend, call: Call, entry: Entry, options: Options) -
         return _remove(backend, call, entry, obj)
     if marked == obj or is_dry(call):
         return encode(canonical(marked))
-    return raw_of(kind, backend.store.put(kind.storage, kind.to_storage(marked)))
+    return raw_of(kind, backend.store.put(kind.storage, stored_form(kind, marked)))
 
 
 def _remove(backend: Backend, call: Call, entry: Entry, obj: Object) -> bytes:

@@ -61,13 +61,22 @@ def raw_of(kind: ResourceType, entry: Entry) -> bytes:
     """Return a stored object's JSON in the version of `kind`."""
     if kind.api_version == kind.storage_version:
         return entry.raw
-    return encode(canonical(kind.from_storage(entry.load())))
+    return encode(canonical(load_as(kind, entry)))
 
 
 def load_as(kind: ResourceType, entry: Entry) -> Object:
     """Decode a stored object in the version of `kind`; the caller may change it."""
     obj = entry.load()
-    return obj if kind.api_version == kind.storage_version else kind.from_storage(obj)
+    if kind.api_version == kind.storage_version:
+        return obj
+    return kind.from_storage(obj) | {"apiVersion": kind.api_version}
+
+
+def stored_form(kind: ResourceType, obj: Object) -> Object:
+    """Return an object in the version that is kept."""
+    if kind.api_version == kind.storage_version:
+        return obj
+    return kind.to_storage(obj) | {"apiVersion": kind.storage_version}
 
 
 def metadata_only(obj: Object, version: str) -> Object:

@@ -14,7 +14,7 @@ from flagger.sandbox.apiserver.call import Call, check_options, now, timestamp
 from flagger.sandbox.apiserver.fieldset import ListTypeOf
 from flagger.sandbox.apiserver.managed_fields import Writer, after_update
 from flagger.sandbox.apiserver.objects import Entry, canonical, encode
-from flagger.sandbox.apiserver.present import Answer, load_as, raw_of
+from flagger.sandbox.apiserver.present import Answer, load_as, raw_of, stored_form
 from flagger.sandbox.apiserver.status_errors import already_exists, not_found
 from flagger.sandbox.apiserver.types.causes import Cause
 from flagger.sandbox.apiserver.types.resource_type import Object, ResourceType
@@ -166,5 +166,4 @@ def _own(obj: Object, entries: list[Object]) -> None:
 def _put(backend: Backend, call: Call, obj: Object) -> bytes:
     if call.dry_run:
         return encode(canonical(obj))
-    stored = obj if call.kind.api_version == call.kind.storage_version else call.kind.to_storage(obj)
-    return raw_of(call.kind, backend.store.put(call.kind.storage, stored))
+    return raw_of(call.kind, backend.store.put(call.kind.storage, stored_form(call.kind, obj)))
