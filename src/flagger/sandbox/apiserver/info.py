@@ -13,6 +13,7 @@ from flagger.sandbox.apiserver.present import written
 from flagger.sandbox.apiserver.status_errors import ApiError, method_not_allowed, no_such_resource
 from flagger.sandbox.apiserver.store import Store
 from flagger.sandbox.apiserver.types import discovery
+from flagger.sandbox.apiserver.types.openapi import OpenApi
 from flagger.sandbox.apiserver.types.registry import Registry
 from flagger.sandbox.apiserver.types.resource_type import Object
 from flagger.sandbox.apiserver.watch import Hub
@@ -56,6 +57,7 @@ class Information:
         self._store = store
         self._hub = hub
         self._address = address
+        self._schemas = OpenApi(registry)
         self.requests: Counter[tuple[str, str, int]] = Counter()
         """Verb, resource and code of answered requests."""
         self._routes: Mapping[str, Callable[[BaseRequest, Sequence[str]], Response]] = {
@@ -139,7 +141,17 @@ class Information:
         return self._document(request, discovery.api_groups(self._registry))
 
     def _openapi(self, request: BaseRequest, segments: Sequence[str]) -> Response:
-        raise no_such_resource()
+        """Answer with OpenAPI v3 only; clients that find no v2 do without."""
+        if not segments or segments[0] != "v3":
+            raise no_such_resource()
+        if not segments[1:]:
+            return self._document(request, self._schemas.index())
+        document = self._schemas.document("/".join(segments[1:]))
+        if document is None:
+            raise no_such_resource()
+        # The URL from the index carries a hash of the content, so that it may be kept.
+        caching = "public, max-age=31536000, immutable" if "hash" in request.query else "no-cache, private"
+        return Response(body=document, headers={"Content-Type": JSON, "Cache-Control": caching, "Vary": "Accept"})
 
     def _metrics(self) -> Iterator[str]:
         """Write the few metrics that tell how busy the server is, in Prometheus' text format."""
