@@ -311,4 +311,4 @@ async def eventually(condition: Callable[[], Any], *, within: float = 5.0) -> No
     """Wait until a condition holds; fails after `within` seconds of the loop's time."""
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110 -- the conditions are about things without events
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(within / 1000)

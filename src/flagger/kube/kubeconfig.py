@@ -225,7 +225,7 @@ def content(data: str | None, file: str | None, origin: Path, what: str) -> byte
     """PEM from base64 data or, failing that, from a file relative to its kubeconfig; None without either."""
     if data:
         try:
-            return base64.b64decode(data, validate=False)
+            return base64.b64decode("".join(data.split()), validate=True)
         except binascii.Error as error:
             raise ConfigError(f"{origin}: {what}: not base64") from error
     return read_secret_file(origin.parent / file, what) if file else None

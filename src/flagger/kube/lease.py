@@ -136,11 +136,11 @@ class LeaderElection:
         try:
             if self._lease is None or self.leader != self.identity:
                 await self._look()
-            if self._lease is not None and not self._is_free(self._lease):
+            if not self._is_free():
                 return False
             self._observe(await self._claim())
-        except (Conflict, AlreadyExists):
-            self._lease = None  # somebody else wrote; look again before the next attempt
+        except (Conflict, AlreadyExists, NotFound):
+            self._lease = None  # somebody else wrote or deleted it; look again before the next attempt
             return False
         except KubeError as error:
             log.warning("the lease could not be read or written", id=self.identity, problem=str(error))
@@ -152,7 +152,8 @@ class LeaderElection:
         try:
             self._observe(await self._client.get(LEASE, self._name, self._namespace))
         except NotFound:
-            self._lease, self.leader = None, ""
+            # Whoever held it may still believe so: `leader` stays, and with it the time to wait.
+            self._lease = None
 
     def _observe(self, lease: Object) -> None:
         if self._lease is None or self._lease.get("spec") != lease.get("spec"):
@@ -162,11 +163,12 @@ class LeaderElection:
             log.info("another instance has been elected as leader", leader=leader)
         self._lease, self.leader = lease, leader
 
-    def _is_free(self, lease: Object) -> bool:
+    def _is_free(self) -> bool:
         if self.leader in {"", self.identity}:
             return True
-        promised = lease.get("spec", {}).get("leaseDurationSeconds") or self._terms.duration.total_seconds()
-        return self._clock() - self._seen_at >= promised
+        spec = (self._lease or {}).get("spec", {})
+        promised = spec.get("leaseDurationSeconds") or self._terms.duration.total_seconds()
+        return bool(self._clock() - self._seen_at >= promised)
 
     async def _claim(self) -> Object:
         """Write ourselves into the lease as it was last seen; a Conflict means that it changed."""

@@ -9,10 +9,12 @@ import contextlib
 import os
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import TypeVar
 
 import aiohttp
 import msgspec
@@ -21,8 +23,9 @@ from yarl import URL
 
 from flagger.kube.auth import Certificate, Credential
 from flagger.kube.connection import Connection, keepalive_socket
-from flagger.kube.errors import KubeError, TooManyRequests, Unreachable, error_from_status
+from flagger.kube.errors import KubeError, TooManyRequests, Unauthorized, Unreachable, error_from_status
 
+T = TypeVar("T")
 CONNECT = 10.0  # seconds
 TOTAL = (
     30.0  # seconds for one request; a write in flight must end well before a lost lease (60 s) is taken over
@@ -83,22 +86,15 @@ class Transport:
         Raises:
             KubeError: the server refused, or could not be reached.
         """
-        if self._requests is None:
-            self._requests = self._session(POOL, aiohttp.ClientTimeout(total=TOTAL, sock_connect=CONNECT))
         attempt = 0
         while True:
             attempt += 1
-            if guard is not None:
-                guard()
             try:
-                async with self._open(self._requests, request) as response:
-                    return await response.read()
+                return await self._logged_in(partial(self._fetch, request, guard))
             except KubeError as error:
                 wait = pause(request, error, attempt)
                 if wait is None:
                     raise
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                raise self._unreachable(request, error, sent=True) from error
             await asyncio.sleep(wait)
 
     @contextlib.asynccontextmanager
@@ -109,13 +105,13 @@ class Transport:
             KubeError: the server refused, could not be reached, broke off, or was silent for `SILENCE`.
         """
         if self._streams is None:
-            limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=SILENCE)
-            self._streams = self._session(0, limits)
+            self._streams = self._session(0, aiohttp.ClientTimeout(sock_connect=CONNECT, sock_read=SILENCE))
+        response = await self._logged_in(partial(self._exchange, self._streams, request))
         try:
-            async with self._open(self._streams, request) as response:
+            with self._reaching(request):
                 yield response.content.iter_any()
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise self._unreachable(request, error, sent=True) from error
+        finally:
+            hang_up(response)
 
     def _session(self, limit: int, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=limit, socket_factory=keepalive_socket)
@@ -123,34 +119,40 @@ class Transport:
             connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()
         )
 
-    @contextlib.asynccontextmanager
-    async def _open(
-        self, session: aiohttp.ClientSession, request: Request
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """An answer that is not an error; a 401 is answered once with fresh credentials."""
-        credential = await self.connection.credentials.current()
-        response = await self._exchange(session, request, credential)
-        if response.status == 401 and self.connection.credentials.expire(credential):
-            response.release()
-            response = await self._exchange(session, request, await self.connection.credentials.current())
+    async def _logged_in(self, call: Callable[[Credential], Awaitable[T]]) -> T:
+        """Do something with the current credential, and after a 401 once more with a fresh one."""
+        credentials = self.connection.credentials
+        credential = await credentials.current()
         try:
-            if response.status >= 300:
-                raise await refusal(request, response)
-            yield response
-        finally:
-            if session is self._streams:
-                hang_up(response)
-            response.release()
+            return await call(credential)
+        except Unauthorized:
+            if not credentials.expire(credential):
+                raise
+            return await call(await credentials.current())
+
+    async def _fetch(
+        self, request: Request, guard: Callable[[], None] | None, credential: Credential
+    ) -> bytes:
+        if self._requests is None:
+            self._requests = self._session(POOL, aiohttp.ClientTimeout(sock_connect=CONNECT))
+        if guard is not None:
+            guard()
+        # Not aiohttp's own total: it swallows a cancellation that comes at the same moment.
+        with self._reaching(request):
+            async with asyncio.timeout(TOTAL):
+                async with await self._exchange(self._requests, request, credential) as response:
+                    return await response.read()
 
     async def _exchange(
         self, session: aiohttp.ClientSession, request: Request, credential: Credential
     ) -> aiohttp.ClientResponse:
+        """An answer whose body is still to be read; refusals are raised."""
         headers = self._headers.copy()
         if credential.authorization:
             headers["Authorization"] = credential.authorization
         headers.extend(request.headers)
-        try:
-            return await session.request(
+        with self._reaching(request):
+            response = await session.request(
                 request.method,
                 URL(self.connection.server + request.path, encoded=True),
                 data=request.body,
@@ -160,10 +162,19 @@ class Transport:
                 proxy=self.connection.proxy,
                 allow_redirects=False,
             )
-        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError) as error:
-            raise self._unreachable(request, error, sent=False) from error
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise self._unreachable(request, error, sent=True) from error
+            if response.status >= 300:
+                async with response:
+                    raise await refusal(request, response)
+            return response
+
+    @contextlib.contextmanager
+    def _reaching(self, request: Request) -> Iterator[None]:
+        """Turn the HTTP library's exceptions into ours."""
+        try:
+            yield
+        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            sent = not isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError)
+            raise self._unreachable(request, error, sent=sent) from error
 
     def _context(self, certificate: Certificate | None) -> ssl.SSLContext | bool:
         if not self.connection.server.startswith("https"):
