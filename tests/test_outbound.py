@@ -1,20 +1,13 @@
 """Outgoing calls: limits, failures, redirects, proxies, and messages that give nothing away."""
 
 import asyncio
-import datetime as dt
 import gzip
 import socket
-import ssl
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from yarl import URL
 
 from flagger.outbound import (
@@ -27,7 +20,7 @@ from flagger.outbound import (
     excerpt,
     shown_address,
 )
-from tests.fakes.scripted import Reply, ScriptedServer
+from tests.fakes.scripted import Reply, ScriptedServer, self_signed
 
 SECOND = timedelta(seconds=1)
 
@@ -36,24 +29,6 @@ SECOND = timedelta(seconds=1)
 async def outbound() -> AsyncIterator[Outbound]:
     async with Outbound() as out:
         yield out
-
-
-@pytest.fixture(scope="module")
-def self_signed(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
-    """A server's TLS with a certificate that nobody vouches for."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    start = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, start, start.replace(year=2120))
-    certificate = builder.sign(key, hashes.SHA256())
-    files: Path = tmp_path_factory.mktemp("tls")
-    encoding = serialization.Encoding.PEM
-    plain = serialization.NoEncryption()
-    (files / "key").write_bytes(key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain))
-    (files / "cert").write_bytes(certificate.public_bytes(encoding))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(files / "cert", files / "key")
-    return context
 
 
 class Names(AbstractResolver):
@@ -176,11 +151,9 @@ async def test_names_come_from_the_given_resolver() -> None:
     assert (error.kind, error.problem) == (Failure.DNS, "the name nowhere.shop does not resolve")
 
 
-async def test_certificates_are_verified_unless_told_otherwise(
-    outbound: Outbound, self_signed: ssl.SSLContext
-) -> None:
+async def test_certificates_are_verified_unless_told_otherwise(outbound: Outbound) -> None:
     """An untrusted certificate is refused before anything is sent; `verify=False` accepts it."""
-    async with ScriptedServer(tls=self_signed) as server:
+    async with ScriptedServer(tls=self_signed()) as server:
         error = await failure(outbound, Call(url=server.url))
         assert (error.kind, len(server.received)) == (Failure.TLS, 0)
         assert "self-signed certificate" in error.problem

@@ -75,6 +75,9 @@ class Call:
     """Whether the server's certificate has to be valid."""
     proxy: str = ""
     """Proxy URL of this call; empty means what `Proxies` says."""
+    fresh: bool = False
+    """Use a connection of its own and close it: one that is kept may be closed by the receiver just when it
+    is used again, and a POST that was lost that way cannot be repeated."""
     address: str = ""
     """What messages call the receiver when the path is a secret too; default: see `shown_address`."""
 
@@ -140,31 +143,31 @@ class Outbound:
         self._resolver = resolver
         self._proxies = proxies or Proxies()
         self._per_host = per_host
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: Mapping[bool, aiohttp.ClientSession] = {}
 
     async def __aenter__(self) -> Self:
+        self._sessions = {fresh: self._session(fresh=fresh) for fresh in (False, True)}
+        return self
+
+    def _session(self, *, fresh: bool) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
             limit=0,  # only per host: receivers that hang must not use up the connections of others
             limit_per_host=self._per_host,
             resolver=self._resolver,
             use_dns_cache=self._resolver is None,
+            force_close=fresh,
         )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            connector_owner=True,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "flagger"},
-        )
-        return self
+        agent = {"User-Agent": "flagger"} | ({"Connection": "close"} if fresh else {})
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=agent)
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
+            await session.close()
 
     async def send(self, call: Call) -> Answer:
         """Make one call, without retries.
@@ -184,10 +187,10 @@ class Outbound:
 
     async def _exchange(self, call: Call, url: URL) -> Answer:
         """Send one request and read the response up to the cap."""
-        if self._session is None:
+        if not self._sessions:
             raise RuntimeError("Outbound is used before it was entered or after it was closed")
         headers = _headers(call, url)
-        async with self._session.request(
+        async with self._sessions[call.fresh].request(
             call.method,
             url.with_user(None),
             headers=headers,

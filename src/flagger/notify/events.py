@@ -1,6 +1,6 @@
 """What happens to a Canary, told to the log, to Kubernetes Events and to event webhooks.
 
-Nothing here is waited for by a tick: the log line is written at once, the rest is delivered in the background,
+Nothing here is waited for by a tick: the log line is written at once, the rest is delivered behind its back,
 in order per Canary. Reason, component and types of Events are upstream's.
 """
 

@@ -110,8 +110,6 @@ class Webhooks:
 def _request(hook: Webhook, payload: HookPayload, run: str) -> Call:
     headers = [
         ("Content-Type", "application/json"),
-        # The receiver may close a kept connection just when it is used again; a POST cannot be repeated.
-        ("Connection", "close"),
         (HOOK_HEADER, f"{hook.kind}/{quote(hook.name, safe='')}"),
     ]
     if run:
@@ -125,6 +123,7 @@ def _request(hook: Webhook, payload: HookPayload, run: str) -> Call:
         within=limit,
         connect_within=limit,
         cut=True,
+        fresh=True,
         verify=not hook.disable_tls,
     )
 
