@@ -171,17 +171,18 @@ class EventWriter:
 
     async def write(self, announcement: Announcement) -> None:
         """Store an announcement; waits as long as the server cannot be reached, and logs a refusal."""
+        name = self._name(announcement)  # one for all attempts: an answer may get lost
         try:
             async for attempt in stamina.retry_context(
                 on=_is_passing, attempts=None, timeout=None, wait_initial=1.0, wait_max=30.0
             ):
                 with attempt:
-                    await self._write(announcement)
+                    await self._write(announcement, name)
         except KubeError as error:
             where = f"{announcement.canary.name}.{announcement.canary.namespace}"
             log.warning("event could not be written", canary=where, problem=str(error))
 
-    async def _write(self, announcement: Announcement) -> None:
+    async def _write(self, announcement: Announcement, name: str) -> None:
         canary = announcement.canary
         key = (canary.metadata.uid or canary.key, announcement.level.event_type, announcement.text)
         told = self._told.get(key)
@@ -190,8 +191,8 @@ class EventWriter:
             or announcement.at - told.first > REPEATS
             or not await self._count(announcement, told)
         ):
-            told = _Told(self._name(announcement), 0, announcement.at)
-            await self._create(announcement, told.name)
+            told = _Told(name, 0, announcement.at)
+            await self._create(announcement, name)
         self._told[key] = _Told(told.name, told.count + 1, told.first)
         self._told.move_to_end(key)
         if len(self._told) > REMEMBERED:
@@ -210,7 +211,7 @@ class EventWriter:
         try:
             await self._client.create(EVENT, event_object(announcement, name))
         except AlreadyExists:
-            # An earlier attempt whose answer got lost: names are never used twice.
+            # An earlier attempt arrived: no other announcement has this name.
             log.debug("event was already there", event=name)
 
     def _name(self, announcement: Announcement) -> str:
