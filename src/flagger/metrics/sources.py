@@ -134,7 +134,9 @@ def decoded(secret: Object) -> dict[str, str]:
         FieldError: a value is not base64.
     """
     try:
-        data = {key: base64.b64decode(value, validate=True) for key, value in (secret.get("data") or {}).items()}
+        data = {
+            key: base64.b64decode(value, validate=True) for key, value in (secret.get("data") or {}).items()
+        }
     except (binascii.Error, TypeError, ValueError) as error:
         raise FieldError("data", "a value is not base64", "encode it") from error
     return {key: value.decode(errors="replace").rstrip("\r\n") for key, value in data.items()}
