@@ -47,9 +47,6 @@ def changed(labels: Labels, name: str, value: str) -> Labels:
 
 
 def as_text(labels: Labels) -> str:
-    """The labels as they appear in messages: `name{a="b"}`."""
-    pairs = ", ".join(
-        f"{name}={msgspec.json.encode(value).decode()}" for name, value in labels if name != METRIC_NAME
-    )
-    name = value_of(labels, METRIC_NAME)
-    return f"{name}{{{pairs}}}" if pairs or not name else name
+    """The labels as they appear in messages: `{__name__="a", b="c"}`."""
+    pairs = ", ".join(f"{name}={msgspec.json.encode(value).decode()}" for name, value in labels)
+    return f"{{{pairs}}}"

@@ -72,7 +72,8 @@ def time_parameter(params: Mapping[str, str], name: str, default: int | None = N
         return default
     ms = _time(text)
     if ms is None:
-        raise BadQueryError(f'invalid parameter "{name}": cannot parse "{text}" to a valid timestamp')
+        which = "" if default is None else f"Invalid time value for '{name}': "
+        raise BadQueryError(f'invalid parameter "{name}": {which}cannot parse "{text}" to a valid timestamp')
     return ms
 
 

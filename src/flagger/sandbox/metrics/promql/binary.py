@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-from flagger.sandbox.metrics.labels import METRIC_NAME, Labels, changed, only, unnamed, without
+from flagger.sandbox.metrics.labels import METRIC_NAME, Labels, as_text, changed, only, unnamed, without
 from flagger.sandbox.metrics.promql.arithmetic import ARITHMETIC, COMPARISONS
 from flagger.sandbox.metrics.promql.errors import ExecutionError
 from flagger.sandbox.metrics.promql.plan import Binary, Cardinality, Matching
-from flagger.sandbox.metrics.promql.values import Sample, Vector, describe, distinct
+from flagger.sandbox.metrics.promql.values import Sample, Vector, distinct
 
 Signature = Callable[[Labels], Labels]
 
@@ -72,8 +72,8 @@ def _unique(matching: Matching, side: Vector, signature: Signature) -> dict[Labe
         if key in partners:
             hand = "left" if matching.cardinality is Cardinality.ONE_TO_MANY else "right"
             raise ExecutionError(
-                f"found duplicate series for the match group {describe(key)} on the {hand} hand-side of the "
-                f"operation: [{describe(sample[0])}, {describe(partners[key][0])}];"
+                f"found duplicate series for the match group {as_text(key)} on the {hand} hand-side of the "
+                f"operation: [{as_text(sample[0])}, {as_text(partners[key][0])}];"
                 "many-to-many matching not allowed: matching labels must be unique on one side"
             )
         partners[key] = sample

@@ -53,8 +53,8 @@ class Engine:
         node = plan(query)
         if kind_of(node) not in {ValueKind.SCALAR, ValueKind.VECTOR}:
             raise BadQueryError(
-                f'invalid parameter "query": invalid expression type "{_TYPE_NAMES[kind_of(node)]}" '
-                "for range query, must be Scalar or instant Vector"
+                f'invalid expression type "{_TYPE_NAMES[kind_of(node)]}" for range query, '
+                "must be Scalar or instant Vector"
             )
         return self._matrix(node, start, end, step)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from flagger.sandbox.metrics.labels import Labels, as_text
+from flagger.sandbox.metrics.labels import Labels
 from flagger.sandbox.metrics.promql.errors import ExecutionError
 from flagger.sandbox.metrics.series import Window
 
@@ -54,8 +54,3 @@ def distinct(vector: Vector) -> Vector:
     if len(vector) > 1 and len({labels for labels, _ in vector}) != len(vector):
         raise ExecutionError("vector cannot contain metrics with the same labelset")
     return vector
-
-
-def describe(labels: Labels) -> str:
-    """The labels as error messages show them."""
-    return as_text(labels)
