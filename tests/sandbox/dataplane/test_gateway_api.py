@@ -261,6 +261,9 @@ REFUSED = [
         id="prefix rewrite of an exact path",
     ),
     pytest.param(
+        {"filters": [{"type": "URLRewrite"}]}, "a rule cannot be read: there is no 'urlRewrite'", id="member"
+    ),
+    pytest.param(
         {"backendRefs": [a_backend("checkout", filters=[PREFIX])]},
         "spec.rules[0].backendRefs.filters: a backend's filters can change headers only",
         id="rewrite of one backend",

@@ -35,9 +35,22 @@ async def test_low_ports_move_where_they_cannot_be_bound(tmp_path: Path) -> None
 
         assert await world.get(f"http://{apex}:18080/") == "primary-1 /"
         assert await world.get(f"http://{address}:18080/") == "primary-1 /"
-        assert await world.get("http://checkout.shop/", proxy=f"http://{world.plane.proxy}") == "primary-1 /"
+        assert await world.get("http://checkout.shop/", proxy=world.plane.proxy) == "primary-1 /"
         gateway = await world.client.get(GATEWAY, "edge", "shop")
         assert gateway["metadata"]["annotations"][PORTS_ANNOTATION] == '{"80": 18080}'
+
+
+async def test_leaves_nothing_behind(tmp_path: Path) -> None:
+    """When the data plane is cancelled its Envoy is gone too, and no one else can read its files."""
+    async with a_world(tmp_path) as world:
+        pid = envoy_pid(world)
+        assert modes(tmp_path / "run" / "envoy" / "xds") == {0o600}
+
+    assert not is_running(pid)
+
+
+def modes(folder: Path) -> set[int]:
+    return {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
 
 
 async def test_an_envoy_that_dies_is_replaced(world: World) -> None:

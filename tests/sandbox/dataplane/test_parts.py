@@ -7,6 +7,7 @@ import pytest
 
 from flagger.kube.objects import ENDPOINT_SLICE, ENDPOINTS, POD, SERVICE, Object
 from flagger.sandbox.dataplane.addresses import assign, proxy_address
+from flagger.sandbox.dataplane.emit import Emitter
 from flagger.sandbox.dataplane.emit_routes import path_rewrite
 from flagger.sandbox.dataplane.endpoints import endpoints_of
 from flagger.sandbox.dataplane.plan import plan_for
@@ -261,3 +262,13 @@ def test_says_where_low_ports_went() -> None:
     """Ports from 1024 on stay where they are."""
     assert [a_site(low_ports=False).bound_port(port) for port in (80, 443, 1024)] == [18080, 18443, 1024]
     assert a_site().bound_port(80) == 80
+
+
+def test_writes_an_access_log_on_request() -> None:
+    """Off unless asked for, as it grows without limit."""
+    plan = plan_for(a_snapshot({SERVICE: [a_service("web", clusterIP="127.96.1.1")]})).plan
+
+    silent, chatty = (str(Emitter("/run", log).resources(plan).listeners) for log in ("", "/log/access.log"))
+
+    assert "access_log" not in silent
+    assert "'path': '/log/access.log'" in chatty

@@ -49,11 +49,13 @@ class DataPlane:
         cidr: str = "127.96.0.0/16",
         gateway_class: str = "sandbox",
         low_ports: bool | None = None,
+        access_log: bool = False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`cidr` holds the Services' addresses and ours; `gateway_class` is created if it is not there.
 
-        `low_ports` says whether ports below 1024 may be bound; None finds out.
+        `low_ports` says whether ports below 1024 may be bound; None finds out. `access_log` writes a line for
+        each HTTP request to `log/access.log`, which grows without limit.
 
         Raises:
             EnvoyMissingError: there is no Envoy.
@@ -71,11 +73,11 @@ class DataPlane:
         self._rebinding: asyncio.TimerHandle | None = None
         self._caches = Caches(client, [*kinds_read(), NODE], self._changed.set)
         self._writer = StatusWriter(client, self._caches.learn, now)
-        directory = state_dir / "run" / "envoy"
-        log_file = state_dir / "log" / "envoy.log"
+        directory, logs = (state_dir.resolve() / part for part in ("run/envoy", "log"))
+        log_file = logs / "envoy.log"
         self._envoy = EnvoyProcess(find_binary(), directory, log_file, self._changed.set)
         self._delivery = Delivery(directory / "xds", lambda: self._envoy.admin)
-        self._emitter = Emitter(str(directory / "xds"))
+        self._emitter = Emitter(str(directory / "xds"), str(logs / "access.log") if access_log else "")
         self._prepare(directory, log_file)
 
     @property
@@ -85,9 +87,9 @@ class DataPlane:
 
     @property
     def proxy(self) -> str:
-        """The forward proxy (`host:port`)."""
+        """The forward proxy's URL."""
         host, port = self._site.proxy
-        return f"{host}:{port}"
+        return f"http://{host}:{port}"
 
     async def run(self) -> None:
         """Serve until cancelled; leaves no process behind."""
@@ -122,6 +124,8 @@ class DataPlane:
         seen = self._caches.snapshot(self._site)
         taken = [service["spec"].get("clusterIP", "") for service in seen.all(SERVICE)]
         addresses = assign(seen.all(GATEWAY), self._site.cidr, taken, self._site.gateway_addresses)
+        if addresses == self._site.gateway_addresses:
+            return seen
         self._site = replace(self._site, gateway_addresses=addresses)
         return self._caches.snapshot(self._site)
 

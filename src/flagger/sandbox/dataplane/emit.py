@@ -41,10 +41,14 @@ class Resources:
 
 
 class Emitter:
-    """Writes a plan down for an Envoy that reads its resources from files in one directory."""
+    """Writes a plan down for an Envoy that reads its resources from files in one directory.
 
-    def __init__(self, directory: str) -> None:
+    With `access_log`, a file, each HTTP request becomes a line of it.
+    """
+
+    def __init__(self, directory: str, access_log: str = "") -> None:
         self._directory = directory
+        self._access_log = access_log
 
     def resources(self, plan: Plan) -> Resources:
         """All resources of a plan."""
@@ -105,9 +109,11 @@ class Emitter:
         }
 
     def _http(self, listener: HttpListener) -> Json:
+        logs = {"access_log": [file_log(self._access_log)]} if self._access_log else {}
         return {
             "name": "http",
-            "typed_config": {
+            "typed_config": logs
+            | {
                 "@type": HTTP_MANAGER,
                 "stat_prefix": listener.name,
                 "rds": {
@@ -153,6 +159,12 @@ def missing_cluster() -> Json:
 def socket_address(address: str, port: int) -> Json:
     """An address and port as Envoy writes them."""
     return {"socket_address": {"address": address, "port_value": port}}
+
+
+def file_log(path: str) -> Json:
+    """Envoy's usual line for each request, in a file."""
+    kind = f"{TYPE}.extensions.access_loggers.file.v3.FileAccessLog"
+    return {"name": "envoy.access_loggers.file", "typed_config": {"@type": kind, "path": path}}
 
 
 def tcp_proxy(listener: TcpListener) -> Json:

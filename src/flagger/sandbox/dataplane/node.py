@@ -17,13 +17,13 @@ log = structlog.get_logger(__name__)
 def notes(site: Site, admin_address: str) -> dict[str, str]:
     """What the Node is to say.
 
-    - http-proxy: `host:port` of the forward proxy;
+    - http-proxy: the forward proxy, as the environment variable `http_proxy` takes it;
     - envoy-metrics: the URL without scheme that Envoy's own metrics are scraped from;
     - port-offset: what is added to ports below 1024 of Services and Gateways to reach them; 0 if nothing.
     """
     host, port = site.proxy
     return {
-        PROXY_ANNOTATION: f"{host}:{port}",
+        PROXY_ANNOTATION: f"http://{host}:{port}",
         METRICS_ANNOTATION: f"{admin_address}{METRICS_PATH}",
         PORT_OFFSET_ANNOTATION: "0" if site.low_ports else str(PORT_OFFSET),
     }

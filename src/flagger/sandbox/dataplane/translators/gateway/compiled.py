@@ -34,12 +34,13 @@ def _compiled(scope: Scope, gates: Mapping[str, Gate]) -> CompiledRoute:
     bindings = tuple(bindings_of(scope, gates))
     readable = replace(scope, route=as_http(scope.route)) if scope.kind is GRPC_ROUTE else scope
     try:
-        rules = ranked_rules(readable)
+        return CompiledRoute(scope, bindings, ranked_rules(readable), _unresolved(scope))
     except FieldError as error:
         refusal = RefProblem("UnsupportedValue", str(error))
-        refused = tuple(Binding(binding.parent_ref, binding.refused or refusal) for binding in bindings)
-        return CompiledRoute(scope, refused, unresolved=_unresolved(scope))
-    return CompiledRoute(scope, bindings, rules, _unresolved(scope))
+    except KeyError as error:  # a server whose CRD does not say what belongs together lets it through
+        refusal = RefProblem("UnsupportedValue", f"a rule cannot be read: there is no {error}")
+    refused = tuple(Binding(binding.parent_ref, binding.refused or refusal) for binding in bindings)
+    return CompiledRoute(scope, refused)
 
 
 def _unresolved(scope: Scope) -> RefProblem | None:
