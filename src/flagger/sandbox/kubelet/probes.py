@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from flagger.kube.objects import Object
 
-EAGER = 0.1  # seconds between attempts until the first success, for a probe without an initial delay
+EAGER = 0.02  # seconds before the second attempt of a probe without initial delay, until its first success
+GROWTH = 1.25  # of that pause, from attempt to attempt
 HEAD = 65536  # bytes of an answer that are looked at
 
 Attempt = Callable[[float], Awaitable[str]]  # time limit in seconds → why it failed, "" for success
@@ -74,7 +75,7 @@ async def eagerly(rule: Rule, attempt: Attempt) -> str:
         await asyncio.sleep(max(0.0, min(pause, left)))
         if left <= pause:
             return why
-        pause *= 1.1
+        pause *= GROWTH
 
 
 async def http_get(url_host: str, port: int, action: Object, limit: float) -> str:
