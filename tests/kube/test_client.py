@@ -382,6 +382,17 @@ async def test_raw_and_stream() -> None:
         assert [seen.query for seen in api.seen] == [{"x": "1"}, {"follow": "true"}]
 
 
+async def test_closed_client() -> None:
+    """After closing, requests are errors and nothing is opened again; closing twice is fine."""
+    async with running(TinyApi()) as api:
+        client = Client(Connection(api.url))
+        await client.list(CONFIG_MAP)
+        await client.close()
+        await client.close()
+        with pytest.raises(Unreachable, match="is closed"):
+            await client.list(CONFIG_MAP)
+
+
 async def test_impersonation_headers() -> None:
     """Impersonation reaches the server, one header per group."""
     headers = (("Impersonate-User", "eve"), ("Impersonate-Group", "a"), ("Impersonate-Group", "b"))

@@ -376,15 +376,33 @@ async def test_missing_kind_is_named_and_picked_up_when_it_comes() -> None:
 
 @pytest.mark.looptime
 async def test_kind_that_is_removed_takes_its_objects_along() -> None:
-    """When a CRD is deleted its objects are told as deleted."""
+    """When a CRD is deleted its objects are told as deleted, half a minute later."""
     async with running(TinyApi()) as api:
         a(api)
         async with followed(api) as (informer, notes):
             await eventually(lambda: api.streams)
             api.missing.add("configmaps")
             api.streams[0].end()
-            await eventually(lambda: not informer.synced, within=30)
+            await eventually(lambda: informer.problem is not None, within=30)
+            assert informer.synced
+            await eventually(lambda: not informer.synced, within=90)
             assert notes.seen == [(None, "1"), ("1", None)]
+
+
+@pytest.mark.looptime
+async def test_kind_that_is_unknown_for_a_moment() -> None:
+    """A server that starts and does not know its custom kinds yet costs nobody an object."""
+    async with running(TinyApi()) as api:
+        a(api)
+        async with followed(api) as (informer, notes):
+            await eventually(lambda: api.streams)
+            api.missing.add("configmaps")
+            api.streams[0].end()
+            await asyncio.sleep(10)
+            api.missing.clear()
+            a(api, v="2")
+            await eventually(lambda: value(informer.get("shop", "a")) == "2", within=60)
+            assert notes.seen == [(None, "1"), ("1", "2")]
 
 
 @pytest.mark.looptime

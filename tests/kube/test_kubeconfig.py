@@ -191,6 +191,12 @@ def test_file_that_was_asked_for_must_be_there(tmp_path: Path) -> None:
         load_connection(tmp_path / "nowhere", environ={"HOME": str(tmp_path)})
 
 
+def test_server_alone(tmp_path: Path) -> None:
+    """An address given by hand needs no kubeconfig."""
+    environ = {"HOME": str(tmp_path)}
+    assert load_connection(server="http://127.0.0.1:1/", environ=environ).server == "http://127.0.0.1:1"
+
+
 async def test_pod(tmp_path: Path) -> None:
     """In a pod: the service account's token, CA and namespace, the address from the environment."""
     for name, content in (("token", b"pod-token"), ("ca.crt", CA.pem), ("namespace", b"flagger-system")):

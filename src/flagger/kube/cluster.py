@@ -43,12 +43,13 @@ class Cluster:
             self._start(informer)
         return self
 
-    async def __aexit__(self, *error: object) -> None:
+    async def __aexit__(self, *_: object) -> None:
         group, self._group = self._group, None
         for task in self._tasks:
             task.cancel()
         if group is not None:
-            await group.__aexit__(*error)  # type: ignore[arg-type]  # passed on as it came
+            # An error of the block goes on as it is; only one of an informer's own comes out in a group.
+            await group.__aexit__(None, None, None)
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Object | None:
         """One object, or None. The first call for a kind waits until the kind has been listed.
@@ -76,8 +77,13 @@ class Cluster:
             on_change(None, obj)
 
     def is_synced(self, kind: Kind) -> bool:
-        """Has the kind been listed?"""
+        """Has the kind been listed? Asking starts the watch."""
         return self._informer(kind, None).synced
+
+    def problems(self) -> dict[str, str]:
+        """The kinds whose caches may be out of date just now (`deployments.apps`), and why."""
+        found = {informer.kind.resource: informer.problem for informer in self._informers.values()}
+        return {kind: str(problem) for kind, problem in found.items() if problem is not None}
 
     async def create(self, kind: Kind, obj: Object) -> Object:
         """Store a new object. Raises as `Client.create` does."""

@@ -19,6 +19,7 @@ from flagger.kube.objects import Kind, Object, namespace_of
 SHORTEST = 0.1  # seconds before anything is asked again
 LONGEST = 10.0  # seconds, for a server in trouble
 LONGEST_MISSING = 30.0  # seconds, for a kind that is not installed
+MISSING_FOR_GOOD = 30.0  # seconds; a server that is just starting may not know its custom kinds yet
 STEADY = 30.0  # seconds after which a stream counts as having worked, even if nothing happened
 log = structlog.get_logger(__name__)
 
@@ -50,6 +51,7 @@ class Informer:
         self._settled = asyncio.Event()  # the first list succeeded, or was refused for good
         self._refused: KubeError | None = None
         self._failures = 0
+        self._missing_since: float | None = None
 
     @property
     def synced(self) -> bool:
@@ -96,7 +98,8 @@ class Informer:
                 await self._rest()
             except KubeError as error:
                 self._note(error)
-                await self._rest(LONGEST_MISSING if isinstance(error, KindMissing) else LONGEST)
+                longest = LONGEST_MISSING if isinstance(error, KindMissing) else LONGEST
+                await self._rest(longest, at_least=error.retry_after or 0.0)
 
     async def _list(self) -> None:
         items: list[Object] = []
@@ -108,7 +111,7 @@ class Informer:
                 items += [self._slim(item) for item in page.items]
                 version = page.resource_version
         self._cache.replace(items, version)
-        self._refused = None
+        self._refused = self._missing_since = None
         self._settled.set()
 
     async def _follow(self) -> None:
@@ -118,7 +121,7 @@ class Informer:
             KubeError: the place is lost (`Gone`), the server is away, or refuses to be watched.
         """
         while True:
-            opened = asyncio.get_running_loop().time()
+            opened = now()
             try:
                 await self._stream()
             except Unreachable as error:
@@ -126,7 +129,7 @@ class Informer:
                 # another one, with a history of its own: then the list is what to trust.
                 if not error.sent:
                     raise
-            if asyncio.get_running_loop().time() - opened >= STEADY:
+            if now() - opened >= STEADY:
                 self._failures = 0
             await self._rest()
 
@@ -143,18 +146,20 @@ class Informer:
                 self._failures = 0
                 self._cache.observe(event)
 
-    async def _rest(self, longest: float = LONGEST) -> None:
+    async def _rest(self, longest: float = LONGEST, *, at_least: float = 0.0) -> None:
         """Sleep, longer after each failure in a row; spread, so that many clients don't come back at once."""
-        await asyncio.sleep(min(longest, SHORTEST * 2.0**self._failures) * random.uniform(1.0, 2.0))
+        backoff = min(longest, SHORTEST * 2.0**self._failures)
+        await asyncio.sleep(max(at_least, backoff) * random.uniform(1.0, 2.0))
         self._failures = min(self._failures + 1, 16)
 
     def _note(self, error: KubeError) -> None:
         """Remember the trouble and say so, once until it is over."""
         if isinstance(error, KindMissing) and self.synced:
-            self._cache.clear()  # its definition is gone, and all objects with it
-        if isinstance(error, KindMissing) or (
-            isinstance(error, Forbidden | Unauthorized) and not self._settled.is_set()
-        ):
+            self._missing_since = self._missing_since or now()
+            if now() - self._missing_since >= MISSING_FOR_GOOD:
+                self._cache.clear()  # its definition is gone, and all objects with it
+                self._refused = error
+        elif isinstance(error, KindMissing | Forbidden | Unauthorized) and not self._settled.is_set():
             self._refused = error
             self._settled.set()
         if type(error) is not type(self.problem):
@@ -165,3 +170,8 @@ class Informer:
         if self.problem is not None:
             log.info("following a kind again", kind=self.kind.resource)
             self.problem = None
+
+
+def now() -> float:
+    """Seconds on the loop's clock."""
+    return asyncio.get_running_loop().time()

@@ -120,7 +120,7 @@ def load_connection(
 ) -> Connection:
     """Find out how to reach the API server.
 
-    `context` is one other than the file's current one; `server` replaces the address found.
+    `context` is one other than the file's current one; `server` replaces the address found, and is enough alone.
 
     Raises:
         ConfigError: nothing was found (says what was looked for), or what was found cannot be used.
@@ -132,6 +132,8 @@ def load_connection(
         connection = connect(config, context, environ)
     elif environ.get("KUBERNETES_SERVICE_HOST") and (service_account / "token").is_file() and not kubeconfig:
         connection = in_cluster(environ, service_account)
+    elif server and not kubeconfig:
+        connection = Connection(server)
     else:
         raise ConfigError(nothing_found(paths, service_account))
     return replace(connection, server=server.rstrip("/")) if server else connection

@@ -70,6 +70,7 @@ class Transport:
         )
         self._requests: aiohttp.ClientSession | None = None
         self._streams: aiohttp.ClientSession | None = None
+        self._closed = False
         self._tls: dict[Certificate | None, ssl.SSLContext] = {}
 
     async def close(self) -> None:
@@ -78,6 +79,7 @@ class Transport:
             if session is not None:
                 await session.close()
         self._requests = self._streams = None
+        self._closed = True
         await asyncio.sleep(0)  # lets the sockets of streams that were cut just now be closed
 
     async def send(self, request: Request, guard: Callable[[], None] | None = None) -> bytes:
@@ -114,6 +116,8 @@ class Transport:
             hang_up(response)
 
     def _session(self, limit: int, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
+        if self._closed:
+            raise Unreachable(f"the client of {self.connection.server} is closed")
         connector = aiohttp.TCPConnector(limit=limit, socket_factory=keepalive_socket)
         return aiohttp.ClientSession(
             connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()
@@ -238,7 +242,8 @@ def pause(request: Request, error: KubeError, attempt: int) -> float | None:
     did not happen: the connection was refused, or the server answered 429, or 503 with a Retry-After.
     """
     if isinstance(error, Unreachable):
-        again = not error.sent or (request.is_read and not isinstance(error.__cause__, TimeoutError))
+        hopeless = isinstance(error.__cause__, TimeoutError | aiohttp.ClientSSLError)
+        again = not hopeless and (request.is_read or not error.sent)
     elif request.is_read:
         again = error.status in RETRIED_READS
     else:
