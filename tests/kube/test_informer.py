@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from flagger.kube.client import Client
@@ -286,6 +287,27 @@ async def test_something_else_than_events_is_survived() -> None:
             await eventually(lambda: not api.streams)
         a(api, v="5")
         await eventually(lambda: value(informer.get("shop", "a")) == "5", within=30)
+
+
+@pytest.mark.looptime
+async def test_server_that_takes_connections_and_says_nothing() -> None:
+    """A frozen server is a problem that is told, and over when it wakes up."""
+
+    async def freeze() -> web.StreamResponse:
+        await asyncio.sleep(10**6)
+        return web.Response()
+
+    async with running(TinyApi()) as api:
+        a(api)
+        async with followed(api) as (informer, _):
+            await eventually(lambda: api.streams)
+            api.faults.append(lambda request: freeze())
+            api.streams[0].reset()
+            await eventually(lambda: isinstance(informer.problem, Unreachable), within=100)
+            api.faults.clear()
+            a(api, v="2")
+            await eventually(lambda: value(informer.get("shop", "a")) == "2", within=100)
+            await eventually(lambda: informer.problem is None)
 
 
 @pytest.mark.looptime

@@ -50,6 +50,7 @@ class Informer:
         self._cache = Cache(on_change, slim=self._slim)
         self._settled = asyncio.Event()  # the first list succeeded, or was refused for good
         self._refused: KubeError | None = None
+        self._opened = False
         self._failures = 0
         self._missing_since: float | None = None
 
@@ -121,15 +122,15 @@ class Informer:
             KubeError: the place is lost (`Gone`), the server is away, or refuses to be watched.
         """
         while True:
-            opened = now()
+            started, self._opened = now(), False
             try:
                 await self._stream()
-            except Unreachable as error:
+            except Unreachable:
                 # A stream that broke or fell silent is resumed. A server that is not there may come back as
                 # another one, with a history of its own: then the list is what to trust.
-                if not error.sent:
+                if not self._opened:
                     raise
-            if now() - opened >= STEADY:
+            if now() - started >= STEADY:
                 self._failures = 0
             await self._rest()
 
@@ -139,7 +140,7 @@ class Informer:
             self._namespace,
             resource_version=self._cache.position,
             labels=self._labels,
-            on_open=self._recovered,
+            on_open=self._recover,
         )
         async with aclosing(events):
             async for event in events:
@@ -166,7 +167,8 @@ class Informer:
             log.warning("cannot follow a kind; retrying", kind=self.kind.resource, problem=str(error))
         self.problem = error
 
-    def _recovered(self) -> None:
+    def _recover(self) -> None:
+        self._opened = True
         if self.problem is not None:
             log.info("following a kind again", kind=self.kind.resource)
             self.problem = None
