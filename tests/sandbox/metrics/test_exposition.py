@@ -47,6 +47,8 @@ def test_nan() -> None:
 
 BAD = """
 a
+ a 1
+a{x="1",x="2"} 1
 a1
 1a 1
 a b
@@ -67,7 +69,7 @@ a{b="c"} 1 # {t="1"} 5
 """
 
 
-@pytest.mark.parametrize("line", [*BAD.strip().splitlines(), "a 1\r"])
+@pytest.mark.parametrize("line", [*BAD.strip("\n").splitlines(), "a 1\r"])
 def test_refuses(line: str) -> None:
     """What Prometheus refuses is refused here, because it would count as down there."""
     with pytest.raises(ExpositionError):

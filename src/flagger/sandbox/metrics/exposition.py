@@ -1,6 +1,7 @@
 """The text formats that targets expose: Prometheus 0.0.4 and the basics of OpenMetrics 1.0.
 
-Only samples are read; help, type and unit lines are comments here, and exemplars are ignored.
+Only samples are read; help, type and unit lines are comments here, and exemplars are ignored. What Prometheus
+refuses of 0.0.4 is refused here too; of OpenMetrics' stricter spacing rules some are not enforced.
 Format: https://prometheus.io/docs/instrumenting/exposition_formats/ and OpenMetrics 1.0 §ABNF.
 """
 
@@ -44,7 +45,7 @@ _PAIR = re.compile(rf'({_NAME})[ \t]*=[ \t]*"({_TEXT})"', re.DOTALL)
 # Possessive quantifiers, so that "a1" is a name without a value and a bad line is refused in linear time.
 _LINE = re.compile(
     rf"""
-    [ \t]*+ (?P<name> [a-zA-Z_:][a-zA-Z0-9_:]*+ ) [ \t]*+
+    (?P<name> [a-zA-Z_:][a-zA-Z0-9_:]*+ ) [ \t]*+
     (?: \{{ [ \t]*+ (?P<labels> (?: {_NAME} [ \t]*+ = [ \t]*+ "{_TEXT}" [ \t]*+ ,? [ \t]*+ )*+ ) \}} )?
     [ \t]*+ (?P<value> [^ \t{{]++ )
     (?: [ \t]++ (?P<time> [^ \t\#]++ ) )? [ \t]*+
@@ -70,8 +71,10 @@ def parse_line(line: str, dialect: Dialect) -> Sample | None:
         raise ExpositionError(f"not a sample: {line[:120]!r}")
     if match["exemplar"] and dialect is Dialect.TEXT:
         raise ExpositionError(f"an exemplar outside OpenMetrics: {line[:120]!r}")
-    labels = {METRIC_NAME: match["name"]}
-    labels.update((name, _unescaped(text)) for name, text in _PAIR.findall(match["labels"] or ""))
+    pairs = _PAIR.findall(match["labels"] or "")
+    labels = {METRIC_NAME: match["name"]} | {name: _unescaped(text) for name, text in pairs}
+    if len(labels) != len(pairs) + 1:
+        raise ExpositionError(f"a label appears twice: {line[:120]!r}")
     return Sample(labels, value, _milliseconds(match["time"], dialect))
 
 
