@@ -109,6 +109,7 @@ def release(state_dir: Path, name: str, tag: str, namespace: str) -> None:
 def serve(state_dir: Path, data_dir: Path | None, engine: str, metrics: str, scrape_interval: float) -> None:
     """Run it in this process until SIGTERM or SIGINT."""
     from flagger.sandbox.cluster import Options, SandboxError, sandbox
+    from flagger.sandbox.control_plane import ControlPlaneError
 
     async def live() -> None:
         stop = asyncio.Event()
@@ -138,7 +139,7 @@ def serve(state_dir: Path, data_dir: Path | None, engine: str, metrics: str, scr
     configure_logs("info", "json")
     try:
         asyncio.run(live())
-    except SandboxError as error:
+    except (SandboxError, ControlPlaneError) as error:
         print(f"sandbox: {error}", file=sys.stderr)
         sys.exit(1)
 

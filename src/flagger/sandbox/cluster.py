@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+import shutil
+from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +18,8 @@ from flagger.kube.kubeconfig import load_connection
 from flagger.kube.objects import CRD, NODE
 from flagger.sandbox import crds as provider_crds
 from flagger.sandbox.apiserver.server import ApiServer
-from flagger.sandbox.controllers.manager import Controllers
+from flagger.sandbox.control_plane import control_plane
+from flagger.sandbox.controllers.controllers import NAMES, Controllers
 from flagger.sandbox.dataplane.dataplane import DataPlane
 from flagger.sandbox.kubelet.kubelet import Kubelet
 from flagger.sandbox.metrics.room import MetricsStore
@@ -69,12 +71,9 @@ async def sandbox(options: Options) -> AsyncIterator[Sandbox]:
         (options.state_dir / part).mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         slot = stack.enter_context(take_slot())
-        server = ApiServer(options.data_dir, service_cidr=slot.services)
-        await stack.enter_async_context(server)
-        kubeconfig = options.state_dir / "kubeconfig"
-        kubeconfig.touch(mode=0o600)
-        kubeconfig.write_text(server.kubeconfig())
-        clients = [await stack.enter_async_context(Client(load_connection(kubeconfig))) for _ in range(5)]
+        kubeconfig, names = await _api_server(stack, options, slot)
+        connection = load_connection(kubeconfig)
+        clients = [await stack.enter_async_context(Client(connection)) for _ in range(5)]
         await _install_kinds(clients[0])
         plane = DataPlane(clients[1], cidr=slot.services, state_dir=options.state_dir)
         store = MetricsStore(
@@ -84,7 +83,7 @@ async def sandbox(options: Options) -> AsyncIterator[Sandbox]:
             scrape_interval=options.scrape_interval,
         )
         rooms = {
-            "controllers": Controllers(clients[3]).run(),
+            "controllers": Controllers(clients[3], only=names).run(),
             "kubelet": Kubelet(clients[4], state_dir=options.state_dir / "run", pod_cidr=slot.pods).run(),
             "data plane": plane.run(),
             "metrics": store.run(),
@@ -93,12 +92,30 @@ async def sandbox(options: Options) -> AsyncIterator[Sandbox]:
             await _ready(clients[0], plane, store)
             yield Sandbox(
                 kubeconfig=kubeconfig,
-                api=server.url,
+                api=connection.server,
                 metrics=store.url,
                 slot=slot,
                 client=clients[0],
                 state_dir=options.state_dir,
             )
+
+
+async def _api_server(
+    stack: AsyncExitStack, options: Options, slot: Slot
+) -> tuple[Path, Collection[str] | None]:
+    """Start the API server; returns its kubeconfig and which of our controllers are wanted, None for all."""
+    kubeconfig = options.state_dir / "kubeconfig"
+    kubeconfig.unlink(missing_ok=True)
+    kubeconfig.touch(mode=0o600)
+    if options.engine == "envtest":
+        folder = options.state_dir / "run" / "control-plane"
+        shutil.rmtree(folder, ignore_errors=True)  # a certificate and a store of an earlier life
+        plane = stack.enter_context(control_plane(folder, service_cidr=slot.services, controllers=True))
+        kubeconfig.write_text(plane.kubeconfig.read_text())
+        return kubeconfig, ("scheduler", *(() if plane.controllers else NAMES))
+    server = await stack.enter_async_context(ApiServer(options.data_dir, service_cidr=slot.services))
+    kubeconfig.write_text(server.kubeconfig())
+    return kubeconfig, None
 
 
 @asynccontextmanager

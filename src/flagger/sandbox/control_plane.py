@@ -39,11 +39,14 @@ class ControlPlaneError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ControlPlane:
-    """A running control plane; `kubeconfig` logs in as an administrator, `version` is (major, minor)."""
+    """A running control plane; `kubeconfig` logs in as an administrator, `version` is (major, minor).
 
-    url: str
+    `controllers` says whether a controller manager runs.
+    """
+
     kubeconfig: Path
     version: tuple[int, int]
+    controllers: bool
 
 
 def find_binaries() -> Path:
@@ -83,9 +86,10 @@ def control_plane(
         _wait_ready(port, server, folder / "kube-apiserver.log")
         kubeconfig = _write_kubeconfig(folder, port)
         manager = programs / "kube-controller-manager"
-        if controllers and manager.is_file():
+        managed = controllers and manager.is_file()
+        if managed:
             stack.enter_context(_program(manager, _manager_flags(folder, kubeconfig, version), folder))
-        yield ControlPlane(f"https://127.0.0.1:{port}", kubeconfig, version)
+        yield ControlPlane(kubeconfig, version, managed)
 
 
 def _etcd_flags(folder: Path, address: str, peer_port: int) -> dict[str, object]:
