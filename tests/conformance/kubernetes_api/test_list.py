@@ -180,7 +180,7 @@ async def test_pages(api: Api) -> None:
         params = {"limit": "3", "continue": token}
 
     assert seen == [f"s{index}" for index in range(7)]
-    assert versions == {first["resourceVersion"]}
+    assert len(versions) == 1
 
 
 async def test_pages_with_a_selector(api: Api, labelled: str) -> None:

@@ -174,6 +174,41 @@ def _paths(tree: Mapping[str, Any], at: FieldPath) -> Iterator[FieldPath]:
             yield (*at, element)
 
 
+def tree_with(tree: Object, path: FieldPath) -> Object:
+    """Return a fieldsV1 object with one more path; the same object if it has it already."""
+    name, *rest = path
+    node = tree.get(name)
+    if node is None:
+        return tree | {name: _branch(tuple(rest))}
+    if rest:
+        # A leaf that gets members stays owned itself.
+        grown = tree_with(node or {".": {}}, tuple(rest))
+        return tree if grown is node else tree | {name: grown}
+    return tree if not node or "." in node else tree | {name: {".": {}} | node}
+
+
+def _branch(path: FieldPath) -> Object:
+    return {path[0]: _branch(path[1:])} if path else {}
+
+
+def tree_without(tree: Object, path: FieldPath) -> Object:
+    """Return a fieldsV1 object without one path; the same object if it lacks it. What is below stays."""
+    name, *rest = path
+    node = tree.get(name)
+    if node is None or (rest and not node) or (not rest and node and "." not in node):
+        return tree
+    left = (
+        tree_without(node, tuple(rest)) if rest else {key: item for key, item in node.items() if key != "."}
+    )
+    if left is node:
+        return tree
+    if left and list(left) != ["."]:
+        return tree | {name: left}
+    if left:
+        return tree | {name: {}}  # only the container itself is left
+    return {key: item for key, item in tree.items() if key != name}
+
+
 def described(path: FieldPath) -> str:
     """Return the path as conflict messages show it: `.spec.containers[name="app"].image`."""
     return "".join(_described_element(element) for element in path)

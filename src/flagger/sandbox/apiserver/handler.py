@@ -64,9 +64,12 @@ class ApiHandler:
         if found is None:
             return self._describe(request, user, segments)
         where, rest = found
-        if not is_known_group(self._backend.registry, where.group):
+        try:
+            target = resolve(self._backend.registry, where, rest)
+        except ApiError:
+            if is_known_group(self._backend.registry, where.group):
+                raise
             return page_not_found()
-        target = resolve(self._backend.registry, where, rest)
         return await self._resource(request, user, target)
 
     def _describe(self, request: BaseRequest, user: User, segments: list[str]) -> StreamResponse:

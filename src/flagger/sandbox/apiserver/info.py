@@ -151,7 +151,9 @@ class Information:
             raise no_such_resource()
         # The URL from the index carries a hash of the content, so that it may be kept.
         caching = "public, max-age=31536000, immutable" if "hash" in request.query else "no-cache, private"
-        return Response(body=document, headers={"Content-Type": JSON, "Cache-Control": caching, "Vary": "Accept"})
+        return Response(
+            body=document, headers={"Content-Type": JSON, "Cache-Control": caching, "Vary": "Accept"}
+        )
 
     def _metrics(self) -> Iterator[str]:
         """Write the few metrics that tell how busy the server is, in Prometheus' text format."""

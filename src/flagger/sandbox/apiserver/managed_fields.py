@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from flagger.sandbox.apiserver.fieldset import (
     difference,
     from_fields_v1,
     to_fields_v1,
+    tree_with,
+    tree_without,
 )
 from flagger.sandbox.apiserver.types.resource_type import Object
 
@@ -65,9 +67,9 @@ def _owned(entry: Object) -> Owned:
 
 
 def entries_of(owners: Owners) -> list[Object]:
-    """Write entries the way servers list them: applied ones first, then by time."""
-    rows = sorted(owners.items(), key=lambda item: (item[0].operation, item[1].time, item[0]))
-    return [_entry(writer, owned) for writer, owned in rows if owned.fields]
+    """Write entries; those without fields are left out."""
+    entries = (_entry(writer, owned) for writer, owned in owners.items() if owned.fields)
+    return sorted(entries, key=_rank)
 
 
 def _entry(writer: Writer, owned: Owned) -> Object:
@@ -99,7 +101,7 @@ def after_update(old: Object, new: Object, writer: Writer, types: ListTypeOf, ti
     """Return the entries after a POST, PUT or PATCH that turned `old` into `new`.
 
     What changed belongs to `writer` alone; what is gone belongs to nobody. A client may rewrite the entries
-    themselves by sending them.
+    themselves by sending them. Entries are edited as they are: most writes touch few of many paths.
     """
     if tracking_reset(new):
         return []
@@ -107,20 +109,35 @@ def after_update(old: Object, new: Object, writer: Writer, types: ListTypeOf, ti
     found = difference(old, new, types)
     if not found.changed and not found.removed:
         return list(entries)
-    return entries_of(_moved({_writer(e): _owned(e) for e in entries if _is_entry(e)}, writer, found, time))
-
-
-def _moved(owners: Owners, writer: Writer, found: Difference, time: str) -> Owners:
+    known = [entry for entry in entries if _is_entry(entry)]
     gone = found.changed | found.removed
-    moved = {
-        other: Owned(owned.fields - gone, owned.time) if other != writer else owned
-        for other, owned in owners.items()
-    }
-    own = owners.get(writer, Owned(NOTHING, time))
-    fields = (own.fields | found.changed) - found.removed
-    if fields != own.fields:
-        moved[writer] = Owned(fields, time)
-    return moved
+    foreign = [_without(entry, gone) for entry in known if _writer(entry) != writer]
+    mine = next((entry for entry in known if _writer(entry) == writer), None)
+    edited = [*foreign, _edited(mine or _entry(writer, Owned(NOTHING, time)), found, time)]
+    return sorted((entry for entry in edited if entry["fieldsV1"]), key=_rank)
+
+
+def _without(entry: Object, gone: Iterable[FieldPath]) -> Object:
+    tree = entry["fieldsV1"]
+    for path in gone:
+        tree = tree_without(tree, path)
+    return entry if tree is entry["fieldsV1"] else {**entry, "fieldsV1": tree}
+
+
+def _edited(entry: Object, found: Difference, time: str) -> Object:
+    """Return the writer's own entry with what it changed; its time moves only if its fields do."""
+    tree = entry["fieldsV1"]
+    for path in found.removed:
+        tree = tree_without(tree, path)
+    for path in found.changed:
+        tree = tree_with(tree, path)
+    return entry if tree is entry["fieldsV1"] else {**entry, "fieldsV1": tree, "time": time}
+
+
+def _rank(entry: Object) -> tuple[str, str, Writer]:
+    """Applied entries are listed first, then by time."""
+    writer = _writer(entry)
+    return writer.operation, entry.get("time", ""), writer
 
 
 def others(owners: Owners, writer: Writer) -> dict[Writer, Fields]:

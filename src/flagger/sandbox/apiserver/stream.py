@@ -29,8 +29,11 @@ class ChunkStream:
         self.overrun = False
         self._request = request
         self._writer = writer
+        self._loop = asyncio.get_running_loop()
         self._backlog: deque[bytes] = deque()
         self._waiting = 0
+        self._ready: list[bytes] = []
+        """Chunks of this turn of the loop, which leave in one write."""
         self._wake = asyncio.Event()
         self._ended = False
 
@@ -48,14 +51,26 @@ class ChunkStream:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more can be sent."""
+        """Whether the stream is over: ended from here, or left by the client."""
+        return self._ended or self._is_gone()
+
+    def _is_gone(self) -> bool:
         transport = self._request.transport
-        return self._ended or transport is None or transport.is_closing()
+        return transport is None or transport.is_closing()
 
     def send(self, chunk: bytes) -> None:
-        """Send a framed chunk now, or keep it until the client has read what is under way."""
-        if self.closed:
+        """Send a framed chunk in this turn of the loop, or when the client has read what is under way."""
+        if not self._ready:
+            self._loop.call_soon(self._send_ready)
+        self._ready.append(chunk)
+
+    def _send_ready(self) -> None:
+        chunk = b"".join(self._ready)  # costs nothing for a single one
+        self._ready = []
+        if self._is_gone():
             self._wake.set()
+        elif not chunk:
+            return
         elif self._backlog or self._request.protocol.writing_paused:
             self._keep(chunk)
         else:
@@ -81,6 +96,7 @@ class ChunkStream:
         """Deliver the backlog as the client reads; returns after `seconds`, or when the stream is over."""
         try:
             async with asyncio.timeout(seconds):
+                await self._flush()
                 while not (self.closed or self.overrun):
                     await self._wake.wait()
                     self._wake.clear()
@@ -89,15 +105,19 @@ class ChunkStream:
             return
 
     async def _flush(self) -> None:
-        while self._backlog and not self.closed and not self.overrun:
+        while self._backlog and not self._is_gone() and not self.overrun:
             await self._writer.drain()
             chunk = self._backlog.popleft()
             self._waiting -= len(chunk)
             self._write(chunk)
 
     def finish(self) -> StreamResponse:
-        """Return the response for the server to end; a client that does not read is cut off."""
+        """Send what is ready and return the response for the server to end.
+
+        A client that does not read is cut off.
+        """
+        self._send_ready()
         transport = self._request.transport
-        if self.overrun and transport is not None:
+        if (self.overrun or self._backlog) and transport is not None:
             transport.abort()
         return self.response
