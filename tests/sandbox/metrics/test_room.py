@@ -113,10 +113,7 @@ async def test_scrapes_what_runs(tmp_path: Path, engine: str) -> None:
         await until(all_there, within=25)
         series = await room.query('{job="kubernetes-pods",__name__!~"up|scrape_.*"}')
         found = {
-            tuple(item["metric"].get(name, "") for name in ("__name__", "x", "exported_job")): item["value"][
-                1
-            ]
-            for item in series
+            tuple(item["metric"].get(name, "") for name in TOLD_APART_BY): item["value"][1] for item in series
         }
         assert found == EXPECTED
         assert {item["metric"]["kubernetes_pod_name"] for item in series} == {"web-1-a"}
