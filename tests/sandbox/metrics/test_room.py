@@ -13,13 +13,16 @@ import aiohttp
 import pytest
 
 from flagger.kube.client import Client
+from flagger.kube.connection import Connection
 from flagger.kube.kubeconfig import load_connection
-from flagger.kube.objects import ENDPOINT_SLICE, ENDPOINTS, NAMESPACE, NODE, POD, SERVICE
+from flagger.kube.objects import ENDPOINT_SLICE, ENDPOINTS, NAMESPACE, NODE, POD, SERVICE, Object
 from flagger.sandbox.apiserver.server import ApiServer
 from flagger.sandbox.metrics.engine_prometheus import PrometheusError
 from flagger.sandbox.metrics.listening import HOST
+from flagger.sandbox.metrics.publish import OLD_ENDPOINT_SLICE
 from flagger.sandbox.metrics.room import MetricsStore
 from flagger.sandbox.metrics.targets import ENVOY_ANNOTATION
+from tests.fakes.envtest import ControlPlane
 from tests.sandbox.metrics import oracle
 from tests.sandbox.metrics.target import scripted_target
 from tests.sandbox.metrics.waiting import until
@@ -68,24 +71,30 @@ class Room:
             return json.loads(await response.read())["data"]["result"]
 
 
+@pytest.fixture
+async def connection(tmp_path: Path) -> AsyncIterator[Connection]:
+    """To an embedded API server of the test's own."""
+    async with ApiServer(None) as server:
+        kubeconfig = tmp_path / "kubeconfig"
+        kubeconfig.write_text(server.kubeconfig())
+        yield load_connection(kubeconfig)
+
+
 @asynccontextmanager
-async def running(state_dir: Path, engine: str) -> AsyncIterator[Room]:
-    """A room on an API server of its own; both end with the block."""
+async def running(connection: Connection, state_dir: Path, engine: str = "embedded") -> AsyncIterator[Room]:
+    """A room that is ready; it ends with the block."""
     if engine == "prometheus":
         oracle.require()
-    async with ApiServer(None) as server, aiohttp.ClientSession() as http:
-        kubeconfig = state_dir / "kubeconfig"
-        kubeconfig.write_text(server.kubeconfig())
-        async with Client(load_connection(kubeconfig)) as client:
-            store = MetricsStore(client, state_dir=state_dir, engine=engine)
-            task = asyncio.create_task(store.run())
-            try:
-                async with asyncio.timeout(20):
-                    await store.ready.wait()
-                yield Room(client, store, http)
-            finally:
-                task.cancel()
-                await asyncio.wait([task])
+    async with Client(connection) as client, aiohttp.ClientSession() as http:
+        store = MetricsStore(client, state_dir=state_dir, engine=engine)
+        task = asyncio.create_task(store.run())
+        try:
+            async with asyncio.timeout(20):
+                await store.ready.wait()
+            yield Room(client, store, http)
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
 
 
 async def run_pod(client: Client, name: str, address: str) -> None:
@@ -99,9 +108,13 @@ async def run_pod(client: Client, name: str, address: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-async def test_scrapes_what_runs(tmp_path: Path, engine: str) -> None:
+async def test_scrapes_what_runs(connection: Connection, tmp_path: Path, engine: str) -> None:
     """Pods and the data plane are found through the API, and their expositions become the right series."""
-    async with running(tmp_path, engine) as room, scripted_target() as pod, scripted_target() as envoy:
+    async with (
+        running(connection, tmp_path, engine) as room,
+        scripted_target() as pod,
+        scripted_target() as envoy,
+    ):
         pod.body, envoy.body = EXPOSITION, "envoy_requests 7\n"
         annotations = {ENVOY_ANNOTATION: f"{envoy.address}/stats/prometheus?usedonly"}
         await room.client.create(NODE, {"metadata": {"name": "sandbox", "annotations": annotations}})
@@ -124,60 +137,63 @@ async def test_scrapes_what_runs(tmp_path: Path, engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-async def test_published(tmp_path: Path, engine: str) -> None:
+async def test_published(connection: Connection, tmp_path: Path, engine: str) -> None:
     """The Service `prometheus.monitoring` leads to where queries are answered."""
-    async with running(tmp_path, engine) as room:
+    async with running(connection, tmp_path, engine) as room:
         service = await room.client.get(SERVICE, "prometheus", "monitoring")
-        (slices, endpoints) = [
+        (slice_,), (endpoints,) = [
             (await room.client.list(kind, "monitoring")).items for kind in (ENDPOINT_SLICE, ENDPOINTS)
         ]
 
         assert [port["port"] for port in service["spec"]["ports"]] == [9090]
         assert "selector" not in service["spec"]
-        (found,) = [f"http://{s['endpoints'][0]['addresses'][0]}:{s['ports'][0]['port']}" for s in slices]
-        assert found == room.store.url
-        assert slices[0]["metadata"]["labels"]["kubernetes.io/service-name"] == "prometheus"
-        assert endpoints[0]["subsets"][0]["ports"][0]["port"] == int(room.store.url.rpartition(":")[2])
+        assert slice_["metadata"]["labels"]["kubernetes.io/service-name"] == "prometheus"
+        assert address_in(slice_) == room.store.url
+        assert endpoints["subsets"][0]["ports"][0]["port"] == int(room.store.url.rpartition(":")[2])
         assert (await room.query("vector(1)"))[0]["value"][1] == "1"
 
 
-async def test_published_anew(tmp_path: Path) -> None:
+def address_in(slice_: Object) -> str:
+    """The URL that an EndpointSlice leads to."""
+    return f"http://{slice_['endpoints'][0]['addresses'][0]}:{slice_['ports'][0]['port']}"
+
+
+async def test_published_anew(connection: Connection, tmp_path: Path) -> None:
     """A store that starts on another port corrects what an earlier one left in the cluster."""
-    async with running(tmp_path, "embedded") as room:
-        again = MetricsStore(room.client, state_dir=tmp_path)
-        task = asyncio.create_task(again.run())
-        async with asyncio.timeout(10):
-            await again.ready.wait()
-        (found,) = (await room.client.list(ENDPOINT_SLICE, "monitoring")).items
-        task.cancel()
-        await asyncio.wait([task])
+    async with running(connection, tmp_path) as earlier, running(connection, tmp_path) as room:
+        (slice_,) = (await room.client.list(ENDPOINT_SLICE, "monitoring")).items
 
-    assert again.url != room.store.url
-    assert found["ports"][0]["port"] == int(again.url.rpartition(":")[2])
+        assert room.store.url != earlier.store.url
+        assert address_in(slice_) == room.store.url
 
 
-async def test_namespace_of_others(tmp_path: Path) -> None:
+async def test_namespace_of_others(connection: Connection, tmp_path: Path) -> None:
     """A namespace `monitoring` that is already there is left as it is."""
-    async with ApiServer(None) as server:
-        kubeconfig = tmp_path / "kubeconfig"
-        kubeconfig.write_text(server.kubeconfig())
-        async with Client(load_connection(kubeconfig)) as client:
-            await client.create(NAMESPACE, {"metadata": {"name": "monitoring", "labels": {"mine": "yes"}}})
-            store = MetricsStore(client, state_dir=tmp_path)
-            task = asyncio.create_task(store.run())
-            async with asyncio.timeout(10):
-                await store.ready.wait()
-            task.cancel()
-            await asyncio.wait([task])
+    async with Client(connection) as client:
+        await client.create(NAMESPACE, {"metadata": {"name": "monitoring", "labels": {"mine": "yes"}}})
+        async with running(connection, tmp_path):
             namespace = await client.get(NAMESPACE, "monitoring")
 
     assert namespace["metadata"]["labels"]["mine"] == "yes"
 
 
+@pytest.mark.envtest
+async def test_published_on_a_real_server(control_plane: ControlPlane, tmp_path: Path) -> None:
+    """A real API server refuses loopback addresses in one or both kinds of endpoints; the room starts anyway."""
+    async with running(control_plane.connection, tmp_path) as room:
+        service = await room.client.get(SERVICE, "prometheus", "monitoring")
+        endpoints = (await room.client.list(ENDPOINTS, "monitoring")).items
+        assert service["spec"]["ports"][0]["port"] == 9090
+        assert endpoints == []
+        if control_plane.version < (1, 21):
+            slices = (await room.client.list(OLD_ENDPOINT_SLICE, "monitoring")).items
+            assert [address_in(slice_) for slice_ in slices] == [room.store.url]
+
+
 @pytest.mark.prometheus
-async def test_prometheus_ends_with_us(tmp_path: Path) -> None:
+async def test_prometheus_ends_with_us(connection: Connection, tmp_path: Path) -> None:
     """The child is gone when the room is."""
-    async with running(tmp_path, "prometheus") as room:
+    async with running(connection, tmp_path, "prometheus") as room:
         url = room.store.url
     async with aiohttp.ClientSession() as http:
         with pytest.raises(aiohttp.ClientConnectorError):
@@ -220,29 +236,27 @@ async def test_prometheus_does_not_outlive_a_crash(tmp_path: Path) -> None:
         await until(gone)
 
 
-async def test_missing_prometheus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_prometheus(
+    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a `prometheus` on PATH the message says how to get one."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    async with ApiServer(None) as server:
-        kubeconfig = tmp_path / "kubeconfig"
-        kubeconfig.write_text(server.kubeconfig())
-        async with Client(load_connection(kubeconfig)) as client:
-            with pytest.raises(PrometheusError, match="apt-get install prometheus"):
-                MetricsStore(client, state_dir=tmp_path, engine="prometheus")
+    async with Client(connection) as client:
+        with pytest.raises(PrometheusError, match="apt-get install prometheus"):
+            MetricsStore(client, state_dir=tmp_path, engine="prometheus")
 
 
-async def test_prometheus_that_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_prometheus_that_ends(
+    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When Prometheus ends, the room fails with its last words."""
     binary = tmp_path / "prometheus"
     binary.write_text("#!/bin/sh\necho 'level=error msg=\"disk is full\"' >&2\nexit 3\n")
     binary.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    async with ApiServer(None) as server:
-        kubeconfig = tmp_path / "kubeconfig"
-        kubeconfig.write_text(server.kubeconfig())
-        async with Client(load_connection(kubeconfig)) as client:
-            store = MetricsStore(client, state_dir=tmp_path, engine="prometheus")
-            with pytest.raises(ExceptionGroup) as caught:
-                await store.run()
+    async with Client(connection) as client:
+        store = MetricsStore(client, state_dir=tmp_path, engine="prometheus")
+        with pytest.raises(ExceptionGroup) as caught:
+            await store.run()
 
     assert caught.group_contains(PrometheusError, match="code 3.*disk is full")

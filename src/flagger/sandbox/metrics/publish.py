@@ -13,7 +13,7 @@ SERVICE_NAMESPACE = "monitoring"
 SERVICE_PORT = 9090
 
 _MANAGER = "flagger-sandbox-metrics"
-_OLD_ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1beta1", "EndpointSlice", "endpointslices")
+OLD_ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1beta1", "EndpointSlice", "endpointslices")
 """Of servers before 1.21."""
 
 
@@ -46,7 +46,7 @@ async def _try(client: Client, kind: Kind, obj: Object) -> bool:
         await client.apply(kind, obj, manager=_MANAGER)
     except KindMissing:
         if kind is ENDPOINT_SLICE:
-            return await _try(client, _OLD_ENDPOINT_SLICE, obj)
+            return await _try(client, OLD_ENDPOINT_SLICE, obj)
         raise
     except Invalid as error:
         log.info("endpoints refused", kind=kind.kind, problem=str(error))
