@@ -15,10 +15,11 @@ from flagger.kube.client import Client
 from flagger.kube.cluster import Cluster
 from flagger.kube.connection import Connection
 from flagger.kube.objects import SECRET
-from flagger.metrics.analysis import Check, MetricAnalysis, checks_of, provider_string
-from flagger.metrics.base import MetricResult, Outcome
+from flagger.metrics.analysis import Means, MetricAnalysis, checks_of, provider_string
+from flagger.metrics.base import MetricResult
 from flagger.metrics.sources import KNATIVE_SERVICE, METRIC_TEMPLATE
 from flagger.outbound import Outbound
+from flagger.rollout.facts import Verdict
 from tests.fakes.scripted import Received, Reply, ScriptedServer
 from tests.kube.tiny_api import TinyApi, client_of, running
 from tests.metrics.canaries import a_canary
@@ -114,7 +115,7 @@ def test_order(metrics: list[Object], order: list[str]) -> None:
     """Built-in and inline checks come before all templates; a metric may be checked in several ways."""
     planned = checks_of(a_canary(*metrics).spec.analysis.metrics)
     assert [f"{metric.name} {check.name}" for metric, check in planned] == order
-    assert len(Check) == 5
+    assert len(Means) == 5
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ async def test_a_good_pass(world: World) -> None:
         ("request-success-rate", 99.5),
         ("errors", 2.5),
     ]
-    assert {result.outcome for result in results} == {Outcome.PASS}
+    assert {result.verdict for result in results} == {Verdict.PASS}
     assert results[3].query == "errors{ns='shop',t='gold'}[1m]"
     assert sorted(world.metrics.queries) == sorted(result.query for result in results)
 
@@ -209,7 +210,7 @@ async def test_no_data(world: World, metric: Object, begins: str) -> None:
     world.template()
     world.metrics.answers = {"": None}
     result = await world.only(metric)
-    assert (result.outcome, result.value) == (Outcome.NO_DATA, None)
+    assert (result.verdict, result.value) == (Verdict.NO_DATA, None)
     assert result.message.startswith(f"{begins}{world.server.url}: no values found (query: {result.query}")
 
 
@@ -227,7 +228,7 @@ async def test_provider_errors(world: World, metric: Object, begins: str) -> Non
     world.template()
     world.metrics.answers = {"": Reply(500, b"out of memory")}
     result = await world.only(metric)
-    assert (result.outcome, result.value) == (Outcome.ERROR, None)
+    assert (result.verdict, result.value) == (Verdict.ERROR, None)
     assert result.message.startswith(f"{begins}{world.server.url}: 500 Internal Server Error: out of memory")
     assert len(result.message) <= 1024
 
@@ -245,7 +246,7 @@ async def test_unknown_built_in_provider(world: World) -> None:
     """A provider without built-in queries is an error that says so, not somebody else's query."""
     world.analysis._mesh = "mystery"
     result = await world.only(RATE, provider="")
-    assert result.outcome is Outcome.ERROR
+    assert result.verdict is Verdict.ERROR
     assert "no built-in request-success-rate for the provider mystery; use a templateRef" in result.message
     assert world.metrics.queries == []
 
@@ -253,7 +254,7 @@ async def test_unknown_built_in_provider(world: World) -> None:
 async def test_unusable_metric(world: World) -> None:
     """A name alone is a mistake in the Canary."""
     result = await world.only(NOTHING)
-    assert result.outcome is Outcome.ERROR
+    assert result.verdict is Verdict.ERROR
     assert result.message == "Metric query failed for foo: no usable metrics template and query configured"
 
 
@@ -270,7 +271,7 @@ async def test_interval_defaults_to_a_minute(world: World, metric: Object, query
 async def test_inline_render_error(world: World) -> None:
     """A query that cannot be rendered is an error of its own; nothing is asked."""
     result = await world.only(INLINE | {"query": "up{{ nope }}"})
-    assert result.outcome is Outcome.ERROR
+    assert result.verdict is Verdict.ERROR
     assert result.message.startswith(
         "Prometheus query failed for queue: template parsing failed: line 1, column 6"
     )
@@ -287,7 +288,7 @@ async def test_metrics_server_of_the_canary(world: World) -> None:
 async def test_unusable_metrics_server(world: World) -> None:
     """An override that is no URL fails the pass at once."""
     (result,) = await world.results(RATE, INLINE, metricsServer="prometheus:9090")
-    assert (result.name, result.outcome) == ("request-success-rate", Outcome.ERROR)
+    assert (result.name, result.verdict) == ("request-success-rate", Verdict.ERROR)
     assert result.message.startswith(
         "Error building Prometheus client for metrics server address 'prometheus:9090'"
     )
@@ -347,7 +348,7 @@ async def test_template_errors(world: World, prepare: Callable[[World], None], m
     """What is wrong with a template, its Secret, its settings or its text is named; nothing is asked."""
     prepare(world)
     result = await world.only(TEMPLATE)
-    assert result.outcome is Outcome.ERROR
+    assert result.verdict is Verdict.ERROR
     assert result.message.startswith(message)
     assert world.metrics.queries == []
 
@@ -362,7 +363,7 @@ async def test_api_server_gone() -> None:
     ):
         analysis = MetricAnalysis(cluster, outbound, metrics_server="http://p:9090", mesh="istio")
         (result,) = await analysis.analyse(a_canary(TEMPLATE))
-    assert result.outcome is Outcome.ERROR
+    assert result.verdict is Verdict.ERROR
     assert result.message.startswith("Metric template errors.shop error: ")
 
 
@@ -371,7 +372,7 @@ async def test_template_in_another_namespace(world: World) -> None:
     world.template(namespace="observability", secretRef={"name": "prom"})
     world.secret("prom", "observability", token="t0ken\n")
     metric = TEMPLATE | {"templateRef": {"name": "errors", "namespace": "observability"}}
-    assert (await world.only(metric)).outcome is Outcome.PASS
+    assert (await world.only(metric)).verdict is Verdict.PASS
     assert world.server.received[0].header("authorization") == ["Bearer t0ken"]
 
 

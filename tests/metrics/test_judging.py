@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from flagger.api.analysis import Metric, ThresholdRange
-from flagger.metrics.base import MetricResult, Outcome
+from flagger.metrics.base import MetricResult
 from flagger.metrics.judging import judge_duration, judge_number, judge_rate
+from flagger.rollout.facts import Verdict
 from tests.metrics.canaries import a_canary
 
 CANARY = a_canary()
@@ -23,7 +24,7 @@ def a_metric(name: str = "m", threshold: float = 0, **bounds: Any) -> Metric:
 
 
 def passed(result: MetricResult, value: float) -> bool:
-    return (result.outcome, result.value, result.bound, result.message) == (Outcome.PASS, value, "", "")
+    return (result.verdict, result.value, result.bound, result.message) == (Verdict.PASS, value, "", "")
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_success_rate(metric: Metric, value: float, sentence: str) -> None:
     result = judge_rate(CANARY, metric, value)
     assert result.value == value
     assert result.message == (f"{HALT} {sentence}" if sentence else "")
-    assert result.outcome is (Outcome.FAIL if sentence else Outcome.PASS)
+    assert result.verdict is (Verdict.FAIL if sentence else Verdict.PASS)
 
 
 @pytest.mark.parametrize(

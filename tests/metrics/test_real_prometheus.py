@@ -10,11 +10,12 @@ from flagger.kube.client import Client
 from flagger.kube.cluster import Cluster
 from flagger.kube.connection import Connection
 from flagger.metrics.analysis import MetricAnalysis
-from flagger.metrics.base import Backend, NoData, Outcome, ProviderError, Sample
+from flagger.metrics.base import Backend, NoData, ProviderError, Sample
 from flagger.metrics.builtin import OBSERVERS
 from flagger.metrics.providers.prometheus import Prometheus
 from flagger.metrics.templating import render
 from flagger.outbound import Outbound
+from flagger.rollout.facts import Verdict
 from tests.metrics.canaries import a_canary
 from tests.sandbox.metrics import oracle
 
@@ -127,24 +128,24 @@ async def test_every_built_in_query_is_promql(provider: Prometheus, row: str) ->
 
 
 @pytest.mark.parametrize(
-    ("namespace", "metric", "outcome", "value"),
+    ("namespace", "metric", "verdict", "value"),
     [
-        pytest.param("shop", "request-success-rate", Outcome.PASS, 98.0, id="two of a hundred fail"),
-        pytest.param("broken", "request-success-rate", Outcome.FAIL, 0.0, id="all fail"),
-        pytest.param("silent", "request-success-rate", Outcome.NO_DATA, None, id="no requests in the window"),
-        pytest.param("nobody", "request-success-rate", Outcome.NO_DATA, None, id="no series"),
-        pytest.param("shop", "request-duration", Outcome.PASS, int(P99_OF_102 * 1000) / 1000, id="latency"),
-        pytest.param("silent", "request-duration", Outcome.NO_DATA, None, id="no latency"),
+        pytest.param("shop", "request-success-rate", Verdict.PASS, 98.0, id="two of a hundred fail"),
+        pytest.param("broken", "request-success-rate", Verdict.FAIL, 0.0, id="all fail"),
+        pytest.param("silent", "request-success-rate", Verdict.NO_DATA, None, id="no requests in the window"),
+        pytest.param("nobody", "request-success-rate", Verdict.NO_DATA, None, id="no series"),
+        pytest.param("shop", "request-duration", Verdict.PASS, int(P99_OF_102 * 1000) / 1000, id="latency"),
+        pytest.param("silent", "request-duration", Verdict.NO_DATA, None, id="no latency"),
     ],
 )
 async def test_built_in_metrics(
-    analysis: MetricAnalysis, namespace: str, metric: str, outcome: Outcome, value: float | None
+    analysis: MetricAnalysis, namespace: str, metric: str, verdict: Verdict, value: float | None
 ) -> None:
     """The canary's own pods are measured: not the primary's, not another namespace's."""
     bounds = {"min": 98.0 - 1e-9} if metric == "request-success-rate" else {"max": 1000.0}
     canary = a_canary({"name": metric, "thresholdRange": bounds}, namespace=namespace)
     (result,) = await analysis.analyse(canary)
-    assert result.outcome is outcome
+    assert result.verdict is verdict
     assert result.value == (None if value is None else pytest.approx(value))
 
 

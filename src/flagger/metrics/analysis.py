@@ -13,13 +13,14 @@ from flagger.api.analysis import REQUEST_DURATION, REQUEST_SUCCESS_RATE, Metric
 from flagger.api.canary import Canary
 from flagger.api.quantities import duration_or
 from flagger.kube.cluster import Cluster
-from flagger.metrics.base import MetricProvider, MetricResult, NoData, Outcome, ProviderError, Reading, Sample
+from flagger.metrics.base import MetricProvider, MetricResult, NoData, ProviderError, Reading, Sample
 from flagger.metrics.builtin import Observer, observer_for
 from flagger.metrics.judging import judge_duration, judge_number, judge_rate
 from flagger.metrics.providers.prometheus import Prometheus
 from flagger.metrics.sources import SourceError, Sources
 from flagger.metrics.templating import TemplateError, render
 from flagger.outbound import Outbound
+from flagger.rollout.facts import Verdict
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +28,7 @@ WINDOW = timedelta(minutes=1)
 """Window of a metric whose interval is missing or cannot be read."""
 
 
-class Check(Enum):
+class Means(Enum):
     """One of the ways in which a metric is checked; a metric may be checked in several."""
 
     SUCCESS_RATE = 1
@@ -38,21 +39,21 @@ class Check(Enum):
     """Neither built in, nor with a query, nor with a template."""
 
 
-def checks_of(metrics: Iterable[Metric]) -> list[tuple[Metric, Check]]:
+def checks_of(metrics: Iterable[Metric]) -> list[tuple[Metric, Means]]:
     """Return all checks in the order in which they are judged: built-in and inline ones, then templates."""
-    first: list[tuple[Metric, Check]] = []
-    second: list[tuple[Metric, Check]] = []
+    first: list[tuple[Metric, Means]] = []
+    second: list[tuple[Metric, Means]] = []
     for metric in metrics:
         if metric.name == REQUEST_SUCCESS_RATE:
-            first.append((metric, Check.SUCCESS_RATE))
+            first.append((metric, Means.SUCCESS_RATE))
         if metric.name == REQUEST_DURATION:
-            first.append((metric, Check.DURATION))
+            first.append((metric, Means.DURATION))
         if metric.query:
-            first.append((metric, Check.INLINE))
+            first.append((metric, Means.INLINE))
         if metric.template_ref is not None:
-            second.append((metric, Check.TEMPLATE))
+            second.append((metric, Means.TEMPLATE))
         elif not metric.is_builtin and not metric.query:
-            second.append((metric, Check.UNUSABLE))
+            second.append((metric, Means.UNUSABLE))
     return first + second
 
 
@@ -86,13 +87,13 @@ class MetricAnalysis:
         try:
             scene = await self._scene(canary)
         except SourceError as error:
-            return (MetricResult(metrics[0].name, Outcome.ERROR, message=str(error)),)
+            return (MetricResult(metrics[0].name, Verdict.ERROR, message=str(error)),)
         results: list[MetricResult] = []
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(scene.run(metric, check)) for metric, check in checks_of(metrics)]
             for task in tasks:
                 results.append(await task)
-                if results[-1].outcome is not Outcome.PASS:
+                if results[-1].verdict is not Verdict.PASS:
                     break
             for task in tasks:
                 task.cancel()
@@ -150,30 +151,30 @@ class _Scene:
     provider: str
     sources: Sources
 
-    async def run(self, metric: Metric, check: Check) -> MetricResult:
+    async def run(self, metric: Metric, check: Means) -> MetricResult:
         match check:
-            case Check.SUCCESS_RATE | Check.DURATION:
+            case Means.SUCCESS_RATE | Means.DURATION:
                 return await self._built_in(metric, check)
-            case Check.INLINE:
+            case Means.INLINE:
                 return await self._inline(metric)
-            case Check.TEMPLATE:
+            case Means.TEMPLATE:
                 return await self._template(metric)
-            case Check.UNUSABLE:
+            case Means.UNUSABLE:
                 problem = (
                     f"Metric query failed for {metric.name}: no usable metrics template and query configured"
                 )
-                return MetricResult(metric.name, Outcome.ERROR, message=problem)
+                return MetricResult(metric.name, Verdict.ERROR, message=problem)
             case _:
                 assert_never(check)
 
-    async def _built_in(self, metric: Metric, check: Check) -> MetricResult:
+    async def _built_in(self, metric: Metric, check: Means) -> MetricResult:
         observer = observer_for(self.provider, self.canary.spec.target_ref.kind)
         if observer is None:
             problem = (
                 f"there is no built-in {metric.name} for the provider {self.provider}; use a templateRef"
             )
-            return MetricResult(metric.name, Outcome.ERROR, message=f"Prometheus query failed: {problem}")
-        rate = check is Check.SUCCESS_RATE
+            return MetricResult(metric.name, Verdict.ERROR, message=f"Prometheus query failed: {problem}")
+        rate = check is Means.SUCCESS_RATE
         query = self._render_built_in(observer, observer.success_rate if rate else observer.latency, metric)
         reading = await self._ask(self.server, query, metric)
         if isinstance(reading, NoData) and rate:
@@ -188,10 +189,10 @@ class _Scene:
                 what = f"{self.provider} metric {metric.name}"
                 where = f"probably {self.canary.target_name}.{self.canary.namespace} is not receiving traffic"
                 text = f"Halt advancement no values found for {what} {where}: {detail}"
-                return MetricResult(metric.name, Outcome.NO_DATA, message=text, query=query)
+                return MetricResult(metric.name, Verdict.NO_DATA, message=text, query=query)
             case ProviderError(problem=problem):
                 text = f"Prometheus query failed: {problem}"
-                return MetricResult(metric.name, Outcome.ERROR, message=text, query=query)
+                return MetricResult(metric.name, Verdict.ERROR, message=text, query=query)
             case _:
                 assert_never(reading)
 
@@ -210,7 +211,7 @@ class _Scene:
         try:
             query = render(metric.query, model)
         except TemplateError as error:
-            return MetricResult(metric.name, Outcome.ERROR, message=f"{failed} {error}")
+            return MetricResult(metric.name, Verdict.ERROR, message=f"{failed} {error}")
         reading = await self._ask(self.server, query, metric)
         missing = f"Halt advancement no values found for metric: {metric.name}:"
         return self._number(metric, query, reading, (missing, failed))
@@ -219,7 +220,7 @@ class _Scene:
         try:
             source = await self.sources.templated(self.canary, metric, self.route)
         except SourceError as error:
-            return MetricResult(metric.name, Outcome.ERROR, message=str(error))
+            return MetricResult(metric.name, Verdict.ERROR, message=str(error))
         reading = await self._ask(source.provider, source.query, metric)
         missing = f"Halt advancement no values found for custom metric: {metric.name}:"
         failed = f"Metric query failed for {metric.name}:"
@@ -234,9 +235,9 @@ class _Scene:
             case Sample(value=value):
                 return replace(judge_number(self.canary, metric, value), query=query)
             case NoData(detail=detail):
-                return MetricResult(metric.name, Outcome.NO_DATA, message=f"{missing} {detail}", query=query)
+                return MetricResult(metric.name, Verdict.NO_DATA, message=f"{missing} {detail}", query=query)
             case ProviderError(problem=problem):
-                return MetricResult(metric.name, Outcome.ERROR, message=f"{failed} {problem}", query=query)
+                return MetricResult(metric.name, Verdict.ERROR, message=f"{failed} {problem}", query=query)
             case _:
                 assert_never(reading)
 

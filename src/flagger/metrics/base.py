@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from flagger.api.errors import FieldError
 from flagger.api.metric_template import MetricProvider as ProviderSpec
 from flagger.outbound import Answer, Call, Outbound, OutboundError, excerpt, shown_address
+from flagger.rollout.facts import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,30 +118,17 @@ def check_address(field: str, address: str, backend: str) -> None:
         raise FieldError(field, problem, "write it as http://host:port")
 
 
-class Outcome(StrEnum):
-    """What became of one check of a metric."""
-
-    PASS = "pass"
-    """A value within the bounds."""
-    FAIL = "fail"
-    """A value outside the bounds."""
-    NO_DATA = "no data"
-    """The backend has no value."""
-    ERROR = "error"
-    """The value could not be had: backend, credentials, template or configuration."""
-
-
 @dataclass(frozen=True, slots=True)
 class MetricResult:
-    """The outcome of one check."""
+    """What became of one check of a metric."""
 
     name: str
     """Name of the metric in the Canary."""
-    outcome: Outcome
+    verdict: Verdict
     value: float | None = None
     """What was measured: percent for a success rate, seconds for a duration, else as queried."""
     bound: str = ""
-    """The violated bound as the message shows it, such as `< 99%`; empty unless the outcome is FAIL."""
+    """The violated bound as the message shows it, such as `< 99%`; empty unless the verdict is FAIL."""
     message: str = ""
     """The sentence for Event and log; empty when the check passed."""
     query: str = ""

@@ -7,7 +7,8 @@ from datetime import timedelta
 from flagger.api.analysis import Metric, ThresholdRange
 from flagger.api.canary import Canary
 from flagger.api.quantities import format_duration, format_fixed, format_number
-from flagger.metrics.base import MetricResult, Outcome
+from flagger.metrics.base import MetricResult
+from flagger.rollout.facts import Verdict
 
 _PRINTABLE = 10**15  # milliseconds; more than any duration type holds is shown as a plain number
 
@@ -50,9 +51,9 @@ def _judge(
     elif limits.max is not None and value > limits.max:
         bound = f"> {show(limits.max)}"
     else:
-        return MetricResult(metric.name, Outcome.PASS, recorded)
+        return MetricResult(metric.name, Verdict.PASS, recorded)
     message = f"Halt {canary.name}.{canary.namespace} advancement {shown} {bound}"
-    return MetricResult(metric.name, Outcome.FAIL, recorded, bound, message)
+    return MetricResult(metric.name, Verdict.FAIL, recorded, bound, message)
 
 
 def _whole(limit: float | None) -> float | None:

@@ -61,6 +61,4 @@ async def _analyse(world: World, view: View) -> tuple[Check, ...]:
     for result in results:
         if result.value is not None:
             world.telemetry.checked(view.canary, result.name, result.value)
-    return tuple(
-        Check(result.name, Verdict(result.outcome.value), result.value, result.message) for result in results
-    )
+    return tuple(Check(result.name, result.verdict, result.value, result.message) for result in results)
