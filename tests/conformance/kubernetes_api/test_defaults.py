@@ -230,7 +230,7 @@ async def test_job(api: Api) -> None:
 
 
 async def test_secret(api: Api) -> None:
-    """stringData is merged into data and not shown."""
+    """Secret text is merged into data and not shown."""
     obj = {"metadata": {"name": "creds"}, "stringData": {"user": "bob"}, "data": {"pw": "aHVudGVy"}}
 
     made = await shown(api, "secrets", obj)

@@ -68,8 +68,7 @@ class BuiltIn:
         """Return a stored object in this version."""
         if self._older is None:
             return obj
-        shown = _DECODER.decode(self.row.message, self._older.from_stored(obj), self.row.kind, self.version)
-        return {"kind": self.row.kind, "apiVersion": self.api_version} | shown
+        return self._decoded(self._older.from_stored(obj) | {"apiVersion": self.api_version})
 
     def unknown_fields(self, obj: Object) -> list[str]:
         """Return the paths of members that the type does not have."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -42,7 +43,7 @@ class Custom:
         self._has_status = "status" in (version.get("subresources") or {})
         self._columns = [NAME, *(map(column, version.get("additionalPrinterColumns") or ()))]
         if len(self._columns) == 1:
-            self._columns.append(AGE)
+            self._columns.append(replace(AGE, type="date"))
         self._list_type = lru_cache(maxsize=2048)(self._find_list_type)
 
     def _completed(self, obj: Object) -> Object:

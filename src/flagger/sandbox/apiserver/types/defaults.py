@@ -109,8 +109,11 @@ def stateful_set_spec(obj: Object) -> None:
     obj.setdefault("replicas", 1)
     obj.setdefault("podManagementPolicy", "OrderedReady")
     strategy = obj["updateStrategy"]
-    if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
-        strategy.setdefault("rollingUpdate", {}).setdefault("partition", 0)
+    if "type" not in strategy:
+        strategy["type"] = "RollingUpdate"
+        strategy.setdefault("rollingUpdate", {})
+    if strategy["type"] == "RollingUpdate" and "rollingUpdate" in strategy:
+        strategy["rollingUpdate"].setdefault("partition", 0)
     obj.setdefault("revisionHistoryLimit", 10)
     retention = obj.setdefault("persistentVolumeClaimRetentionPolicy", {})
     retention.setdefault("whenDeleted", "Retain")
@@ -188,6 +191,12 @@ def network_policy_spec(obj: Object) -> None:
     """Without a word on types, ingress is meant, and egress if there are rules for it."""
     if "policyTypes" not in obj:
         obj["policyTypes"] = ["Ingress", "Egress"] if obj.get("egress") else ["Ingress"]
+
+
+def role_reference(obj: Object) -> None:
+    """Roles belong to the authorization group."""
+    if not obj.get("apiGroup"):
+        obj["apiGroup"] = RBAC
 
 
 def subject(obj: Object) -> None:
@@ -274,6 +283,6 @@ HOOKS: Mapping[str, Hook] = {
     "networking.IngressClassParametersReference": fill(scope="Cluster"),
     "networking.NetworkPolicyPort": fill(protocol="TCP"),
     "networking.NetworkPolicySpec": network_policy_spec,
-    "rbac.RoleRef": fill(apiGroup=RBAC),
+    "rbac.RoleRef": role_reference,
     "rbac.Subject": subject,
 }

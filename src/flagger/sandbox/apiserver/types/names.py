@@ -141,7 +141,7 @@ def port_name(name: str) -> Problems:
     if not re.fullmatch("[-a-z0-9]+", name):
         problems.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
     if not re.search("[a-z]", name):
-        problems.append("must contain at least one letter (a-z)")
+        problems.append("must contain at least one letter or number (a-z, 0-9)")
     if "--" in name:
         problems.append("must not contain consecutive hyphens")
     if name.startswith("-") or name.endswith("-"):

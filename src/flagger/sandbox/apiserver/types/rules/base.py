@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from flagger.sandbox.apiserver.types import metadata, names
-from flagger.sandbox.apiserver.types.causes import Cause, invalid, not_supported, required
+from flagger.sandbox.apiserver.types.causes import Cause, invalid, not_supported, rendered, required
 
 Object = dict[str, Any]
 Check = Callable[[Object, Object | None], Iterator[Cause]]
@@ -46,7 +46,7 @@ def share(value: Any, field: str) -> Iterator[Cause]:
     """Check a number or percentage, such as a rolling update has."""
     if isinstance(value, str):
         if not re.fullmatch("[0-9]+%", value):
-            yield invalid(field, value, PERCENT_TEXT)
+            yield invalid_go(field, go_int_or_string(value), PERCENT_TEXT)
     elif isinstance(value, int) and value < 0:
         yield invalid(field, value, NOT_NEGATIVE)
 
@@ -92,6 +92,11 @@ def _go_requirement(term: Mapping[str, Any]) -> str:
     listed = f"[]string{{{values}}}" if values else "[]string(nil)"
     key, operator = term.get("key", ""), term.get("operator", "")
     return f'v1.LabelSelectorRequirement{{Key:"{key}", Operator:"{operator}", Values:{listed}}}'
+
+
+def go_labels(value: Mapping[str, str] | None) -> str:
+    """Return labels in Go syntax, as errors show them."""
+    return rendered(dict(value)) if value else "map[string]string(nil)"
 
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:

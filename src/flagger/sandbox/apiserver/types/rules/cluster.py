@@ -6,9 +6,11 @@ import base64
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flagger.sandbox.apiserver.types import names
+from flagger.sandbox.apiserver.types import names, quantities
 from flagger.sandbox.apiserver.types.causes import Cause, forbidden, invalid, not_supported, required
+from flagger.sandbox.apiserver.types.defaults import RBAC
 from flagger.sandbox.apiserver.types.rules.base import (
+    NOT_NEGATIVE,
     Object,
     not_negative,
     positive,
@@ -111,6 +113,31 @@ def disruption_budget(obj: Object, _old: Object | None) -> Iterator[Cause]:
     yield from selector(spec.get("selector") or {}, "spec.selector")
 
 
+def resource_quota(obj: Object, _old: Object | None) -> Iterator[Cause]:
+    """Check a quota."""
+    for name, amount in (obj["spec"].get("hard") or {}).items():
+        if quantities.parse(amount) < 0:
+            yield invalid(f"spec.hard[{name}]", amount, NOT_NEGATIVE)
+
+
+ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
+
+
+def volume_claim(obj: Object, _old: Object | None) -> Iterator[Cause]:
+    """Check a claim for storage."""
+    spec = obj["spec"]
+    if not spec.get("accessModes"):
+        yield required("spec.accessModes", "at least 1 access mode is required")
+    for mode in spec.get("accessModes") or ():
+        if mode not in ACCESS_MODES:
+            yield not_supported("spec.accessModes", mode, ACCESS_MODES)
+    amount = (spec["resources"].get("requests") or {}).get("storage")
+    if amount is None:
+        yield required("spec.resources[storage]")
+    elif quantities.parse(amount) <= 0:
+        yield invalid("spec.resources[storage]", amount, "must be greater than zero")
+
+
 def role(obj: Object, _old: Object | None) -> Iterator[Cause]:
     """Check a role of the namespace or the cluster."""
     for index, rule in enumerate(obj.get("rules") or ()):
@@ -134,20 +161,28 @@ def role_binding(obj: Object, old: Object | None) -> Iterator[Cause]:
     kinds = ("ClusterRole",) if obj["kind"] == "ClusterRoleBinding" else ("Role", "ClusterRole")
     if reference.get("kind") not in kinds:
         yield not_supported("roleRef.kind", reference.get("kind", ""), kinds)
+    if reference.get("apiGroup") != RBAC:
+        yield not_supported("roleRef.apiGroup", reference.get("apiGroup", ""), (RBAC,))
     if not reference.get("name"):
         yield required("roleRef.name")
     for index, subject in enumerate(obj.get("subjects") or ()):
-        yield from _subject(subject, f"subjects[{index}]")
+        yield from _subject(subject, f"subjects[{index}]", obj)
     if old is not None and old.get("roleRef") != reference:
         yield invalid(
             "roleRef", {str(key): str(value) for key, value in reference.items()}, "cannot change roleRef"
         )
 
 
-def _subject(subject: Mapping[str, Any], field: str) -> Iterator[Cause]:
+def _subject(subject: Mapping[str, Any], field: str, binding: Object) -> Iterator[Cause]:
     if not subject.get("name"):
         yield required(f"{field}.name")
     if subject.get("kind") not in SUBJECT_KINDS:
         yield not_supported(f"{field}.kind", subject.get("kind", ""), SUBJECT_KINDS)
-    elif subject["kind"] == "ServiceAccount" and not subject.get("namespace"):
-        yield required(f"{field}.namespace")
+    elif subject["kind"] == "ServiceAccount":
+        yield from (
+            invalid(f"{field}.name", subject["name"], text) for text in names.subdomain(subject["name"])
+        )
+        if not subject.get("namespace") and binding["kind"] == "ClusterRoleBinding":
+            yield required(f"{field}.namespace")
+    elif subject.get("apiGroup") != RBAC:
+        yield not_supported(f"{field}.apiGroup", subject.get("apiGroup", ""), (RBAC,))

@@ -98,7 +98,7 @@ def _address(text: str, field: str) -> Iterator[Cause]:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
-        yield invalid(field, text, "must be a valid IP address, (e.g. 10.9.8.7)")
+        yield invalid(field, text, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
         return
     if address.is_unspecified:
         yield invalid(field, text, "may not be unspecified (0.0.0.0 or ::)")
@@ -107,8 +107,10 @@ def _address(text: str, field: str) -> Iterator[Cause]:
 
 
 def _endpoint_port(port: Mapping[str, Any], field: str, *, named: bool) -> Iterator[Cause]:
-    if named and not port.get("name"):
+    name = port.get("name", "")
+    if named and not name:
         yield required(f"{field}.name")
+    yield from (invalid(f"{field}.name", name, text) for text in (names.label(name) if name else ()))
     yield from (
         invalid(f"{field}.port", port.get("port"), text) for text in names.port_number(port.get("port"))
     )
@@ -167,6 +169,9 @@ def ingress(obj: Object, _old: Object | None) -> Iterator[Cause]:
     spec = obj["spec"]
     if not spec.get("rules") and "defaultBackend" not in spec:
         yield invalid("spec", [], "either `defaultBackend` or `rules` must be specified")
+    if "ingressClassName" in spec:
+        name = spec["ingressClassName"]
+        yield from (invalid("spec.ingressClassName", name, text) for text in names.subdomain(name))
     if "defaultBackend" in spec:
         yield from _backend(spec["defaultBackend"], "spec.defaultBackend")
     for index, rule in enumerate(spec.get("rules") or ()):
@@ -188,9 +193,10 @@ def _host(host: str, field: str) -> Iterator[Cause]:
 
 def _path(path: Mapping[str, Any], field: str) -> Iterator[Cause]:
     kind, text = path.get("pathType"), path.get("path", "")
-    if not kind:
+    if kind is None:
         yield required(f"{field}.pathType", "pathType must be specified")
-    elif kind not in PATH_TYPES:
+        return
+    if kind not in PATH_TYPES:
         yield not_supported(f"{field}.pathType", kind, PATH_TYPES)
     elif not text.startswith("/") and (text or kind != "ImplementationSpecific"):
         yield invalid(f"{field}.path", text, "must be an absolute path")
@@ -201,14 +207,22 @@ def _backend(backend: Mapping[str, Any], field: str) -> Iterator[Cause]:
     target = backend.get("service")
     if target is None:
         if "resource" not in backend:
-            yield required(f"{field}", "resource or service backend is required")
+            yield invalid(field, "", "resource or service backend is required")
         return
-    if not target.get("name"):
+    name = target.get("name", "")
+    if not name:
         yield required(f"{field}.service.name")
+    else:
+        yield from (invalid(f"{field}.service.name", name, text) for text in names.label_1035(name))
     port = target.get("port") or {}
     if not port.get("name") and not port.get("number"):
-        yield required(f"{field}.service", "port name or number is required")
-    elif port.get("number"):
+        yield required(field, "port name or number is required")
+    elif port.get("name"):
+        yield from (
+            invalid(f"{field}.service.port.name", port["name"], text)
+            for text in names.port_name(port["name"])
+        )
+    else:
         number = port["number"]
         yield from (
             invalid(f"{field}.service.port.number", number, text) for text in names.port_number(number)
@@ -218,6 +232,6 @@ def _backend(backend: Mapping[str, Any], field: str) -> Iterator[Cause]:
 def network_policy(obj: Object, _old: Object | None) -> Iterator[Cause]:
     """Check a network policy."""
     yield from selector(obj["spec"].get("podSelector") or {}, "spec.podSelector")
-    for kind in obj["spec"].get("policyTypes") or ():
+    for index, kind in enumerate(obj["spec"].get("policyTypes") or ()):
         if kind not in {"Ingress", "Egress"}:
-            yield not_supported("spec.policyTypes", kind, ("Egress", "Ingress"))
+            yield not_supported(f"spec.policyTypes[{index}]", kind, ("Egress", "Ingress"))

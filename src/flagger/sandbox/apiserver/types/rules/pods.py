@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from flagger.sandbox.apiserver.types import metadata, names, quantities
-from flagger.sandbox.apiserver.types.causes import (
-    Cause,
-    duplicate,
-    forbidden,
-    invalid,
-    not_found,
-    not_supported,
-    required,
-)
-from flagger.sandbox.apiserver.types.rules.base import Object, not_negative, one_of, positive
+from flagger.sandbox.apiserver.types import metadata, names
+from flagger.sandbox.apiserver.types.causes import Cause, forbidden, invalid, not_supported, required
+from flagger.sandbox.apiserver.types.rules.base import Object, one_of, positive
+from flagger.sandbox.apiserver.types.rules.containers import container, label, unique
 
-HANDLERS = ("exec", "grpc", "httpGet", "sleep", "tcpSocket")
-PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-PROTOCOLS = ("SCTP", "TCP", "UDP")
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+SOURCES: Mapping[str, str] = {"secret": "secretName", "configMap": "name", "hostPath": "path"}
+"""Source of a volume → its required member."""
 UPDATE_TEXT = (
     "pod updates may not change fields other than `spec.containers[*].image`, `spec.initContainers[*].image`, "
     "`spec.activeDeadlineSeconds` or `spec.tolerations` (only additions to existing tolerations)"
@@ -65,174 +59,73 @@ def template(value: Mapping[str, Any], field: str) -> Iterator[Cause]:
 
 def pod_spec(spec: Mapping[str, Any], field: str) -> Iterator[Cause]:
     """Check the specification of a pod."""
-    volumes = [item.get("name", "") for item in spec.get("volumes") or ()]
-    yield from _volumes(spec.get("volumes") or (), f"{field}.volumes")
+    mountable: set[str] = set()
+    yield from _volumes(spec.get("volumes") or (), f"{field}.volumes", mountable)
     if not spec.get("containers"):
         yield required(f"{field}.containers")
     seen: set[str] = set()
     for group in ("containers", "initContainers"):
         for index, item in enumerate(spec.get(group) or ()):
-            yield from _container(item, f"{field}.{group}[{index}]", volumes)
-            yield from _unique(item.get("name", ""), seen, f"{field}.{group}[{index}].name")
+            yield from container(item, f"{field}.{group}[{index}]", mountable)
+            yield from unique(item.get("name", ""), seen, f"{field}.{group}[{index}].name")
     yield from one_of(spec, field, "restartPolicy", RESTART_POLICIES)
-    yield from not_negative(spec, field, "terminationGracePeriodSeconds")
     yield from positive(spec, field, "activeDeadlineSeconds")
     for name in ("nodeName", "serviceAccountName"):
         for problem in names.subdomain(spec[name]) if spec.get(name) else ():
             yield invalid(f"{field}.{name}", spec[name], problem)
+    for key, value in (spec.get("nodeSelector") or {}).items():
+        yield from metadata.labels_cause(f"{field}.nodeSelector", key, value)
+    yield from _tolerations(spec.get("tolerations") or (), f"{field}.tolerations")
+    yield from _aliases(spec.get("hostAliases") or (), f"{field}.hostAliases")
 
 
-def _unique(name: str, seen: set[str], field: str) -> Iterator[Cause]:
-    if name and name in seen:
-        yield duplicate(field, name)
-    seen.add(name)
-
-
-def _volumes(volumes: Sequence[Mapping[str, Any]], field: str) -> Iterator[Cause]:
+def _volumes(volumes: Sequence[Mapping[str, Any]], field: str, mountable: set[str]) -> Iterator[Cause]:
+    """Check volumes, and collect the names of those that containers can mount."""
     seen: set[str] = set()
     for index, volume in enumerate(volumes):
-        place = f"{field}[{index}]"
-        name = volume.get("name", "")
-        yield from _label(name, f"{place}.name")
-        yield from _unique(name, seen, f"{place}.name")
-        if len(volume) > 2:
-            extra = [key for key in volume if key != "name"][1:]
-            yield from (
-                forbidden(f"{place}.{key}", "may not specify more than 1 volume type") for key in extra
-            )
-        for source, member in (("secret", "secretName"), ("configMap", "name"), ("hostPath", "path")):
-            if source in volume and not volume[source].get(member):
-                yield required(f"{place}.{source}.{member}")
+        causes = list(_volume(volume, f"{field}[{index}]", seen))
+        yield from causes
+        if not causes:
+            mountable.add(volume["name"])
 
 
-def _label(name: str, field: str) -> Iterator[Cause]:
-    if not name:
-        yield required(field)
-    else:
-        yield from (invalid(field, name, problem) for problem in names.label(name))
+def _volume(volume: Mapping[str, Any], field: str, seen: set[str]) -> Iterator[Cause]:
+    name = volume.get("name", "")
+    yield from label(name, f"{field}.name")
+    yield from unique(name, seen, f"{field}.name")
+    extra = [key for key in volume if key != "name"][1:]
+    yield from (forbidden(f"{field}.{key}", "may not specify more than 1 volume type") for key in extra)
+    for source, member in SOURCES.items():
+        if source in volume:
+            yield from _source(volume[source], member, f"{field}.{source}")
 
 
-def _container(item: Mapping[str, Any], field: str, volumes: Sequence[str]) -> Iterator[Cause]:
-    yield from _label(item.get("name", ""), f"{field}.name")
-    image = item.get("image", "")
-    if not image:
-        yield required(f"{field}.image")
-    elif image != image.strip():
-        yield invalid(f"{field}.image", image, "must not have leading or trailing whitespace")
-    yield from one_of(item, field, "imagePullPolicy", PULL_POLICIES)
-    yield from _ports(item.get("ports") or (), f"{field}.ports")
-    yield from _env(item.get("env") or (), f"{field}.env")
-    yield from _mounts(item.get("volumeMounts") or (), volumes, f"{field}.volumeMounts")
-    for name in ("livenessProbe", "readinessProbe", "startupProbe"):
-        if name in item:
-            yield from _probe(item[name], f"{field}.{name}", once=name != "readinessProbe")
-    yield from _resources(item.get("resources") or {}, f"{field}.resources")
+def _source(given: Mapping[str, Any], member: str, field: str) -> Iterator[Cause]:
+    if not given.get(member):
+        yield required(f"{field}.{member}")
+    for index, item in enumerate(given.get("items") or ()):
+        missing = (key for key in ("key", "path") if not item.get(key))
+        yield from (required(f"{field}.items[{index}].{key}") for key in missing)
 
 
-def _ports(ports: Sequence[Mapping[str, Any]], field: str) -> Iterator[Cause]:
-    seen: set[str] = set()
-    for index, port in enumerate(ports):
-        place = f"{field}[{index}]"
-        name = port.get("name", "")
-        yield from (
-            invalid(f"{place}.name", name, problem) for problem in (names.port_name(name) if name else ())
-        )
-        yield from _unique(name, seen, f"{place}.name")
-        if not port.get("containerPort"):
-            yield required(f"{place}.containerPort")
-        else:
-            yield from _port_number(port["containerPort"], f"{place}.containerPort")
-        if port.get("hostPort"):
-            yield from _port_number(port["hostPort"], f"{place}.hostPort")
-        yield from one_of(port, place, "protocol", PROTOCOLS)
+def _tolerations(tolerations: Sequence[Mapping[str, Any]], field: str) -> Iterator[Cause]:
+    for index, item in enumerate(tolerations):
+        place, operator = f"{field}[{index}]", item.get("operator", "")
+        if not item.get("key") and operator != "Exists":
+            text = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
+            yield invalid(f"{place}.operator", operator, text)
+        if operator not in {"", "Equal", "Exists"}:
+            yield not_supported(f"{place}.operator", operator, ("Equal", "Exists"))
+        if item.get("effect") and item["effect"] not in EFFECTS:
+            yield not_supported(f"{place}.effect", item["effect"], EFFECTS)
 
 
-def _port_number(port: Any, field: str) -> Iterator[Cause]:
-    yield from (invalid(field, port, problem) for problem in names.port_number(port))
-
-
-def _env(entries: Sequence[Mapping[str, Any]], field: str) -> Iterator[Cause]:
-    for index, entry in enumerate(entries):
-        place = f"{field}[{index}]"
-        name = entry.get("name", "")
-        if not name:
-            yield required(f"{place}.name")
-        else:
-            yield from (invalid(f"{place}.name", name, problem) for problem in names.env_name(name))
-        source = entry.get("valueFrom")
-        if source is None:
-            continue
-        if entry.get("value"):
-            yield invalid(f"{place}.valueFrom", "", "may not be specified when `value` is not empty")
-        elif len(source) != 1:
-            many = "may not have more than one field specified at a time"
-            yield invalid(
-                f"{place}.valueFrom",
-                "",
-                many
-                if source
-                else "must specify one of: `fieldRef`, "
-                "`resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`",
-            )
-
-
-def _mounts(mounts: Sequence[Mapping[str, Any]], volumes: Sequence[str], field: str) -> Iterator[Cause]:
-    seen: set[str] = set()
-    for index, mount in enumerate(mounts):
-        place = f"{field}[{index}]"
-        if not mount.get("name"):
-            yield required(f"{place}.name")
-        elif mount["name"] not in volumes:
-            yield not_found(f"{place}.name", mount["name"])
-        path = mount.get("mountPath", "")
-        if not path:
-            yield required(f"{place}.mountPath")
-        elif path in seen:
-            yield invalid(f"{place}.mountPath", path, "must be unique")
-        seen.add(path)
-
-
-def _probe(probe: Mapping[str, Any], field: str, *, once: bool) -> Iterator[Cause]:
-    handlers = [name for name in HANDLERS if name in probe]
-    if not handlers:
-        yield required(field, "must specify a handler type")
-    for name in handlers[1:]:
-        yield forbidden(f"{field}.{name}", "may not specify more than 1 handler type")
-    if "httpGet" in probe:
-        yield from _http(probe["httpGet"], f"{field}.httpGet")
-    if "tcpSocket" in probe:
-        yield from _target_port(probe["tcpSocket"].get("port"), f"{field}.tcpSocket.port")
-    numbers = (
-        "initialDelaySeconds",
-        "timeoutSeconds",
-        "periodSeconds",
-        "successThreshold",
-        "failureThreshold",
-    )
-    yield from not_negative(probe, field, *numbers)
-    if once and probe.get("successThreshold", 1) != 1:
-        yield invalid(f"{field}.successThreshold", probe["successThreshold"], "must be 1")
-
-
-def _http(action: Mapping[str, Any], field: str) -> Iterator[Cause]:
-    if not action.get("path"):
-        yield required(f"{field}.path")
-    yield from _target_port(action.get("port"), f"{field}.port")
-    if action.get("scheme") not in {"HTTP", "HTTPS"}:
-        yield not_supported(f"{field}.scheme", action.get("scheme"), ("HTTP", "HTTPS"))
-
-
-def _target_port(port: Any, field: str) -> Iterator[Cause]:
-    problems = names.port_name(port) if isinstance(port, str) else names.port_number(port)
-    yield from (invalid(field, port, problem) for problem in problems)
-
-
-def _resources(resources: Mapping[str, Any], field: str) -> Iterator[Cause]:
-    limits = resources.get("limits") or {}
-    for kind in ("limits", "requests"):
-        for name, amount in (resources.get(kind) or {}).items():
-            if quantities.parse(amount) < 0:
-                yield invalid(f"{field}.{kind}[{name}]", amount, "must be greater than or equal to 0")
-    for name, amount in (resources.get("requests") or {}).items():
-        if name in limits and quantities.parse(amount) > quantities.parse(limits[name]):
-            yield invalid(f"{field}.requests", amount, f"must be less than or equal to {name} limit")
+def _aliases(aliases: Sequence[Mapping[str, Any]], field: str) -> Iterator[Cause]:
+    for alias in aliases:
+        address = alias.get("ip", "")
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            yield invalid(f"{field}.ip", address, "must be valid IP address")
+        for name in alias.get("hostnames") or ():
+            yield from (invalid(f"{field}.hostnames", name, problem) for problem in names.subdomain(name))

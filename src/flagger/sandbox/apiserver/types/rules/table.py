@@ -10,6 +10,7 @@ from flagger.sandbox.apiserver.types.rules import cluster, definitions, network,
 from flagger.sandbox.apiserver.types.rules.base import Check, Object
 
 NAME_RULES: Mapping[str, names.Rule] = {
+    "core.Event": names.path_segment,
     "core.Namespace": names.label,
     "core.Service": names.label_1035,
     "rbac.ClusterRole": names.path_segment,
@@ -33,8 +34,10 @@ CHECKS: Mapping[str, Check] = {
     "core.ConfigMap": cluster.config_map,
     "core.Endpoints": network.endpoints,
     "core.Event": cluster.core_event,
+    "core.PersistentVolumeClaim": cluster.volume_claim,
     "core.Pod": pods.pod,
     "core.ReplicationController": workloads.replication_controller,
+    "core.ResourceQuota": cluster.resource_quota,
     "core.Secret": cluster.secret,
     "core.Service": network.service,
     "discovery.EndpointSlice": network.endpoint_slice,

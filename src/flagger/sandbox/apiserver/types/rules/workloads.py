@@ -17,6 +17,7 @@ from flagger.sandbox.apiserver.types.rules.base import (
     IMMUTABLE,
     Object,
     go_int_or_string,
+    go_labels,
     go_selector,
     invalid_go,
     is_zero,
@@ -36,18 +37,22 @@ def _selected_template(obj: Object, old: Object | None) -> Iterator[Cause]:
     """Check selector and template, and that the selector stays."""
     spec = obj["spec"]
     chosen = spec.get("selector")
+    broken: list[Cause] = []
     if chosen is None:
         yield required("spec.selector")
     elif not chosen:
         yield invalid_go("spec.selector", go_selector(chosen), EMPTY_SELECTOR.format(kind=_word(obj)))
     else:
-        yield from selector(chosen, "spec.selector")
+        broken = list(selector(chosen, "spec.selector"))
+        yield from broken
+        if broken:
+            yield invalid_go("spec.selector", go_selector(chosen), "invalid label selector.")
     labels = (spec["template"].get("metadata") or {}).get("labels") or {}
-    if not chosen or not selects(chosen, labels):
-        yield invalid("spec.template.metadata.labels", labels, MISMATCH)
+    if chosen is None or (chosen and not broken and not selects(chosen, labels)):
+        yield invalid_go("spec.template.metadata.labels", go_labels(labels), MISMATCH)
     yield from pods.template(spec["template"], "spec.template")
     restart = (spec["template"].get("spec") or {}).get("restartPolicy")
-    if restart in {"OnFailure", "Never"}:
+    if restart != "Always":
         yield not_supported("spec.template.spec.restartPolicy", restart, ("Always",))
     if old is not None and old["spec"].get("selector") != chosen:
         yield invalid_go("spec.selector", go_selector(chosen), IMMUTABLE)
@@ -107,7 +112,8 @@ def daemon_set(obj: Object, old: Object | None) -> Iterator[Cause]:
     yield from _selected_template(obj, old)
     yield from not_negative(spec, "spec", "minReadySeconds", "revisionHistoryLimit")
     strategy = spec["updateStrategy"]
-    yield from one_of(strategy, "spec.updateStrategy", "type", ("RollingUpdate", "OnDelete"))
+    if strategy.get("type") not in {"RollingUpdate", "OnDelete"}:
+        yield not_supported("spec.updateStrategy", strategy.get("type"), ("RollingUpdate", "OnDelete"))
     rolling = strategy.get("rollingUpdate")
     if strategy.get("type") == "RollingUpdate" and rolling is not None:
         yield from _daemon_rolling_update(rolling, "spec.updateStrategy.rollingUpdate")
@@ -162,7 +168,7 @@ def replication_controller(obj: Object, old: Object | None) -> Iterator[Cause]:
         return
     labels = (spec["template"].get("metadata") or {}).get("labels") or {}
     if not selects({"matchLabels": spec.get("selector") or {}}, labels):
-        yield invalid("spec.template.metadata.labels", labels, MISMATCH)
+        yield invalid_go("spec.template.metadata.labels", go_labels(labels), MISMATCH)
     yield from pods.template(spec["template"], "spec.template")
 
 
@@ -194,6 +200,8 @@ def _job_spec(spec: Mapping[str, Any], field: str) -> Iterator[Cause]:
     # A template without one has got "Always", which a job cannot have: the answer is that it is missing.
     if restart == "Always":
         yield required(f"{field}.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"')
+    elif restart not in {"OnFailure", "Never"}:
+        yield not_supported(f"{field}.template.spec.restartPolicy", restart, ("OnFailure", "Never"))
 
 
 def _generated_selector(obj: Object) -> Iterator[Cause]:
@@ -206,7 +214,7 @@ def _generated_selector(obj: Object) -> Iterator[Cause]:
     if not own & set((chosen.get("matchLabels") or {}).items()):
         yield invalid_go("spec.selector", go_selector(chosen), "`selector` not auto-generated")
     elif not selects(chosen, labels):
-        yield invalid("spec.template.metadata.labels", labels, MISMATCH)
+        yield invalid_go("spec.template.metadata.labels", go_labels(labels), MISMATCH)
 
 
 def cron_job(obj: Object, _old: Object | None) -> Iterator[Cause]:
@@ -232,6 +240,9 @@ def autoscaler(obj: Object, _old: Object | None) -> Iterator[Cause]:
     most, least = spec.get("maxReplicas", 0), spec.get("minReplicas")
     if least is not None and least < _fewest(spec):
         yield invalid("spec.minReplicas", least, f"must be greater than or equal to {_fewest(spec)}")
+    if least == 0 and _fewest(spec):
+        text = "must specify at least one Object or External metric to support scaling to zero replicas"
+        yield forbidden("spec.metrics", text)
     if most < 1:
         yield invalid("spec.maxReplicas", most, "must be greater than 0")
     if least is not None and most < least:
