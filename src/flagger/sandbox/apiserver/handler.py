@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections import Counter
 from collections.abc import Mapping
 
 import structlog
@@ -39,7 +38,6 @@ class ApiHandler:
         self._information = information
         self._journal = journal
         self._in_flight = 0
-        self.requests: Counter[tuple[str, str, int]] = information.requests
 
     async def __call__(self, request: BaseRequest) -> StreamResponse:
         """Answer a request; failures become Status objects."""
@@ -70,23 +68,32 @@ class ApiHandler:
             if is_known_group(self._backend.registry, where.group):
                 raise
             return page_not_found()
-        return await self._resource(request, user, target)
+        return await self._counted(request, user, target)
 
     def _describe(self, request: BaseRequest, user: User, segments: list[str]) -> StreamResponse:
         """Answer a request for anything but a resource."""
         authorize_path(self._backend.authorizer, user, _path_verb(request.method), request.path)
         return self._information.answer(request, segments)
 
-    async def _resource(self, request: BaseRequest, user: User, target: Target) -> StreamResponse:
-        query = dict(request.query)
-        verb = verb_of(request.method, target, query)
+    async def _counted(self, request: BaseRequest, user: User, target: Target) -> StreamResponse:
+        """Answer a request for a resource, and count it."""
+        verb = verb_of(request.method, target, request.query)
+        try:
+            response = await self._resource(request, user, target, verb)
+        except ApiError as error:
+            self._information.requests[verb, target.resource, error.code] += 1
+            raise
+        self._information.requests[verb, target.resource, response.status] += 1
+        return response
+
+    async def _resource(self, request: BaseRequest, user: User, target: Target, verb: str) -> StreamResponse:
         authorize(self._backend.authorizer, user, verb, target)
         call = Call(
             request=request,
             user=user,
             target=target,
             verb=verb,
-            query=query,
+            query=dict(request.query),
             body=await read_body(request),
             content_type=media_type(request.headers.get("Content-Type")),
         )

@@ -9,6 +9,7 @@ from flagger.sandbox.apiserver import metadata
 from flagger.sandbox.apiserver.backend import Backend
 from flagger.sandbox.apiserver.bodies import check_fields, named, parse_json, parse_yaml
 from flagger.sandbox.apiserver.call import Call, check_options, now, timestamp
+from flagger.sandbox.apiserver.client_side_apply import fields_of_client, with_annotation
 from flagger.sandbox.apiserver.managed_fields import Owners, Writer, entries_of, owners_of, same_fields
 from flagger.sandbox.apiserver.merge_patch import apply_json_patch, merge
 from flagger.sandbox.apiserver.present import Answer, load_as
@@ -142,16 +143,22 @@ def _apply(backend: Backend, call: Call) -> Answer:
     live = load_as(call.kind, entry)
     if config["metadata"].get("resourceVersion"):
         metadata.check_revision(live, config, call)
-    request = Application(_writer(call), config, call.flag("force"), timestamp(now()))
+    types = call.kind.list_type
+    request = Application(
+        writer=_writer(call),
+        config=config,
+        force=call.flag("force"),
+        time=timestamp(now()),
+        reclaimed=fields_of_client(call.manager, live, types),
+    )
     owners = owners_of(live)
-    applied = apply(live, owners, request, call.kind.list_type)
+    applied = apply(live, owners, request, types)
     managed = _entries(live, owners, applied.owners)
+    changed = with_annotation(call.manager, applied.obj, config)
     # Apply ignores the revision of what it merged into: ownership decides about conflicts.
-    applied.obj["metadata"] = {
-        **applied.obj["metadata"],
-        "resourceVersion": live["metadata"]["resourceVersion"],
-    }
-    return Answer(200, replace_object(backend, call, entry, applied.obj, managed))
+    revision = {"resourceVersion": live["metadata"]["resourceVersion"]}
+    changed["metadata"] = changed["metadata"] | revision
+    return Answer(200, replace_object(backend, call, entry, changed, managed))
 
 
 def _entries(live: Object, before: Owners, after: Owners) -> list[Object]:

@@ -36,6 +36,8 @@ class Application:
     config: Object
     force: bool
     time: str
+    reclaimed: Fields = NOTHING
+    """Fields that may be taken from others without force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,9 @@ def apply(live: Object, owners: Owners, request: Application, types: ListTypeOf)
     merged = merge(live, config, (), types)
     changed = difference(live, merged, types).changed
     clashes = conflicts(owners, request.writer, changed)
-    if clashes and not request.force:
-        raise _conflict(clashes)
+    refused = {} if request.force else conflicts(owners, request.writer, changed - request.reclaimed)
+    if refused:
+        raise _conflict(refused)
     after = _owners_after(owners, request, applied, {path for paths in clashes.values() for path in paths})
     before = owners.get(request.writer, Owned(NOTHING, "")).fields
     kept = applied.union(*others(after, request.writer).values())
