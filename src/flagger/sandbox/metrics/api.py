@@ -1,7 +1,9 @@
 """The part of Prometheus' HTTP API that clients of this product use, on the embedded store."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from inspect import isawaitable
 
 import msgspec
 from aiohttp import web
@@ -9,7 +11,7 @@ from multidict import MultiDict, MultiMapping
 
 from flagger.sandbox.metrics.clock import Clock
 from flagger.sandbox.metrics.labels import Labels
-from flagger.sandbox.metrics.promql.engine import Engine, selector
+from flagger.sandbox.metrics.promql.engine import Engine, Matrix, selector
 from flagger.sandbox.metrics.promql.errors import BadQueryError, QueryError
 from flagger.sandbox.metrics.store import SeriesStore
 from flagger.sandbox.metrics.wire import (
@@ -22,10 +24,10 @@ from flagger.sandbox.metrics.wire import (
 )
 
 Params = MultiMapping[str]
-Answer = Callable[[Params], object]
+Answer = Callable[[Params], object] | Callable[[Params], Awaitable[object]]
 TargetStates = Callable[[], Sequence[Data]]
 
-_STATUS = {"bad_data": 400, "execution": 422}
+_STATUS = {"bad_data": 400, "execution": 422, "timeout": 503}
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _FOREVER = 2**62
 _MOST_FORM_BYTES = 10 * 1024 * 1024
@@ -73,7 +75,7 @@ class Api:
         kind, value = self._engine.instant(params.get("query", ""), ms)
         return instant_data(kind, value, ms)
 
-    def _query_range(self, params: Params) -> object:
+    async def _query_range(self, params: Params) -> object:
         start, end = time_parameter(params, "start"), time_parameter(params, "end")
         if end < start:
             raise BadQueryError('invalid parameter "end": end timestamp must not be before start time')
@@ -83,7 +85,10 @@ class Api:
                 'invalid parameter "step": zero or negative query resolution step widths are not accepted. '
                 "Try a positive integer"
             )
-        return range_data(self._engine.range(params.get("query", ""), start, end, step))
+        matrix: Matrix = {}
+        for matrix in self._engine.walk(params.get("query", ""), start, end, step):  # noqa: B007 -- the last
+            await asyncio.sleep(0)  # scrapes and short queries go on meanwhile
+        return range_data(matrix)
 
     def _series(self, params: Params) -> object:
         if not params.getall("match[]", []):
@@ -118,7 +123,8 @@ class Api:
 def _handler(answer: Answer) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
         try:
-            return _json(200, {"status": "success", "data": answer(await _params(request))})
+            data = answer(await _params(request))
+            return _json(200, {"status": "success", "data": await data if isawaitable(data) else data})
         except QueryError as error:
             body = {"status": "error", "errorType": error.kind, "error": str(error)}
             return _json(_STATUS[error.kind], body)

@@ -42,7 +42,7 @@ def range_data(matrix: Matrix) -> Data:
     """The `data` of a range query."""
     result = [
         {"metric": dict(labels), "values": [[seconds(ms), format_value(value)] for ms, value in points]}
-        for labels, points in matrix.items()
+        for labels, points in sorted(matrix.items())
     ]
     return {"resultType": ValueKind.MATRIX.value, "result": result}
 

@@ -1,12 +1,14 @@
 """Queries answered: at one instant, or at each step of an interval."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from time import monotonic
 
 from flagger.sandbox.metrics.labels import Labels
 from flagger.sandbox.metrics.matchers import Matchers
 from flagger.sandbox.metrics.promql.errors import BadQueryError
 from flagger.sandbox.metrics.promql.evaluation import DEFAULTS, Evaluation, Settings
-from flagger.sandbox.metrics.promql.plan import Node, Select, kind_of
+from flagger.sandbox.metrics.promql.plan import Select, kind_of
 from flagger.sandbox.metrics.promql.planner import plan
 from flagger.sandbox.metrics.promql.values import Value, ValueKind
 from flagger.sandbox.metrics.store import SeriesStore
@@ -37,7 +39,7 @@ class Engine:
             QueryError: there is none.
         """
         node = plan(query)
-        return kind_of(node), Evaluation(self.store, self.settings, ms, ms, ms).value(node)
+        return kind_of(node), self._evaluation(ms, ms, ms).value(node)
 
     def range(self, query: str, start: int, end: int, step: int) -> Matrix:
         """The values of `query` at `start` and every `step` after it until `end`, all in ms.
@@ -45,6 +47,13 @@ class Engine:
         Raises:
             QueryError: there are none, or there would be more than 11,000 steps.
         """
+        matrix: Matrix = {}
+        for matrix in self.walk(query, start, end, step):  # noqa: B007 -- the last one is whole
+            pass
+        return matrix
+
+    def walk(self, query: str, start: int, end: int, step: int) -> Iterator[Matrix]:
+        """The same step by step, so that others may run between the steps; the growing matrix each time."""
         if (end - start) // step > _MOST_POINTS:
             raise BadQueryError(
                 "exceeded maximum resolution of 11,000 points per timeseries. "
@@ -56,16 +65,17 @@ class Engine:
                 f'invalid expression type "{_TYPE_NAMES[kind_of(node)]}" for range query, '
                 "must be Scalar or instant Vector"
             )
-        return self._matrix(node, start, end, step)
-
-    def _matrix(self, node: Node, start: int, end: int, step: int) -> Matrix:
         matrix: Matrix = {}
         for now in range(start, end + 1, step):
-            value = Evaluation(self.store, self.settings, now, start, end).value(node)
+            value = self._evaluation(now, start, end).value(node)
             for labels, number in value if isinstance(value, list) else [((), value)]:
                 assert isinstance(number, float)
                 matrix.setdefault(labels, []).append((now, number))
-        return dict(sorted(matrix.items()))
+            yield matrix
+
+    def _evaluation(self, now: int, start: int, end: int) -> Evaluation:
+        deadline = monotonic() + self.settings.timeout.total_seconds()
+        return Evaluation(self.store, self.settings, now, start, end, deadline)
 
 
 def selector(text: str) -> Matchers:

@@ -22,3 +22,9 @@ class ExecutionError(QueryError):
 
 class UnsupportedError(QueryError):
     """Valid PromQL that this store does not implement; says which function, operator or notation."""
+
+
+class QueryTimeoutError(QueryError):
+    """The query took longer than one may: everything else in this process waits for it."""
+
+    kind = "timeout"

@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-import promql_parser as parser
 
 from flagger.sandbox.metrics.labels import METRIC_NAME
 from flagger.sandbox.metrics.matchers import Match, Matcher, Matchers
@@ -31,6 +30,13 @@ from flagger.sandbox.metrics.promql.plan import (
     Text,
 )
 from flagger.sandbox.metrics.promql.values import ValueKind
+
+try:
+    import promql_parser as parser
+except ImportError as missing:
+    raise ImportError(
+        "the embedded metrics store needs promql-parser: pip install 'flagger[sandbox]'"
+    ) from missing
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The parser's enumerations cannot be hashed, their texts can.
