@@ -7,8 +7,9 @@ import shutil
 import struct
 import subprocess
 import tempfile
+import time
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ import pytest
 
 STALE = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
 """Prometheus' own staleness marker."""
+
+START = 30.0  # seconds
 
 Feed = Mapping[tuple[tuple[str, str], ...], Sequence[tuple[int, float]]]
 """Samples (ms, value) of each label set."""
@@ -86,29 +89,28 @@ def running() -> Iterator[Prometheus]:
             "--web.listen-address=127.0.0.1:0",
             "--web.enable-remote-write-receiver",
         ]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        assert process.stderr is not None
-        with process, process.stderr:
+        log = Path(directory, "log")
+        with log.open("wb") as output, subprocess.Popen(command, stderr=output) as process:
             try:
-                server = Prometheus("127.0.0.1", _listening(process.stderr))
+                server = Prometheus("127.0.0.1", _listening(log, process))
                 try:
                     yield server
                 finally:
                     server.close()
             finally:
                 process.terminate()
-                process.communicate()
 
 
-def _listening(log: Iterable[str]) -> int:
-    port, seen = None, []
-    for line in log:
-        seen.append(line)
-        if match := re.search(r'msg="Listening on" address=127\.0\.0\.1:(\d+)', line):
-            port = int(match[1])
-        if "Server is ready" in line and port:
-            return port
-    raise AssertionError("Prometheus did not start:\n" + "".join(seen))
+def _listening(log: Path, process: subprocess.Popen[bytes]) -> int:
+    """The port, once the log says that it is ready; its lines come in either order."""
+    deadline = time.monotonic() + START
+    while time.monotonic() < deadline and process.poll() is None:
+        text = log.read_text()
+        match = re.search(r'msg="Listening on" address=127\.0\.0\.1:(\d+)', text)
+        if match and "Server is ready" in text:
+            return int(match[1])
+        time.sleep(0.01)
+    raise AssertionError(f"Prometheus did not start:\n{log.read_text()}")
 
 
 def _write_request(feed: Feed) -> bytes:

@@ -137,7 +137,7 @@ class PrometheusEngine:
         """Copy the log, and learn from it where and when Prometheus is ready."""
         assert process.stderr is not None
         recent: deque[str] = deque(maxlen=3)
-        port = 0
+        port, ready = 0, False
         with self._log_file.open("ab") as log_file:
             try:
                 async with asyncio.timeout(_START) as limit:
@@ -147,7 +147,8 @@ class PrometheusEngine:
                         recent.append(line.decode(errors="replace").strip())
                         if match := _LISTENING.search(recent[-1]):
                             port = int(match[1])
-                        if port and _READY in recent[-1]:
+                        ready = ready or _READY in recent[-1]
+                        if port and ready and limit.when() is not None:  # either line may come first
                             limit.reschedule(None)
                             on_listening(port)
             except TimeoutError as error:
