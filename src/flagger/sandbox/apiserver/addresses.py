@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import random
 
 from flagger.sandbox.apiserver.objects import Entry, Key
@@ -52,12 +53,15 @@ class ServiceAddresses:
         spec = service["spec"]
         if spec.get("type") == "ExternalName" or spec.get("clusterIP") == NO_ADDRESS:
             return []
-        if wish := spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), ""):
-            if causes := self._objections(wish, service):
-                return causes
-        else:
-            wish = self._free()
-        spec["clusterIP"], spec["clusterIPs"] = wish, [wish]
+        wish = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "")
+        if wish and (problems := self._objections(wish, service)):
+            return problems
+        address = wish or self._free()
+        if address is None:
+            return [
+                Cause("InternalError", "failed to allocate a serviceIP: range is full", "spec.clusterIPs")
+            ]
+        spec["clusterIP"], spec["clusterIPs"] = address, [address]
         return []
 
     def _objections(self, wish: str, service: Object) -> list[Cause]:
@@ -72,14 +76,14 @@ class ServiceAddresses:
             return [invalid("spec.clusterIPs", [wish], text)]
         return []
 
-    def _free(self) -> str:
+    def _free(self) -> str | None:
+        """Return a random free address; the lower end of the range is left to those who ask for one."""
         size = self.network.num_addresses
-        while True:
-            # Real servers too leave the lower end of the range to addresses that are asked for.
-            offset = random.randrange(min(256, size // 16), size - 1)
-            address = str(self.network[offset])
-            if address not in self._taken and not address.endswith((".0", ".255")):
-                return address
+        first = min(256, size // 16) + KUBERNETES
+        start = random.randrange(first, size - 1)
+        offsets = itertools.chain(range(start, size - 1), range(first, start))
+        addresses = (str(self.network[offset]) for offset in offsets)
+        return next((address for address in addresses if address not in self._taken), None)
 
 
 def _is_address(text: str) -> bool:

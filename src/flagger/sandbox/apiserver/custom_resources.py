@@ -110,6 +110,7 @@ class Definitions:
         kinds = list(self._registry.same_storage(storage))
         if kinds and (known or self._store.entries(storage)):
             self._reread(kinds)
+        self._hub.end_all(storage)  # open watches show the old schema; their clients come back at once
 
     def _reread(self, kinds: list[ResourceType]) -> None:
         """Show stored instances as the new schema wants them."""

@@ -108,6 +108,7 @@ class Journal:
             try:
                 await loop.run_in_executor(self._thread, self._commit, rows)
             except sqlite3.Error as error:
+                self._pending = [*rows, *self._pending]  # the next write tries again
                 done.set_exception(error)
                 done.exception()  # it reaches whoever waits; nobody may
             else:
@@ -141,7 +142,7 @@ class Journal:
     async def durable(self) -> None:
         """Wait until everything recorded so far is committed."""
         last = self._waiting or self._running
-        if last is not None:
+        if last is not None and not last.done():
             await asyncio.shield(last)
 
     async def close(self) -> None:

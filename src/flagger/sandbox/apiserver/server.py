@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import secrets
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from flagger.sandbox.apiserver.backend import Backend
 from flagger.sandbox.apiserver.bootstrap import seed
 from flagger.sandbox.apiserver.call import User
 from flagger.sandbox.apiserver.custom_resources import Definitions
+from flagger.sandbox.apiserver.expiry import keep_expiring
 from flagger.sandbox.apiserver.fields import StoredFields
 from flagger.sandbox.apiserver.handler import ApiHandler
 from flagger.sandbox.apiserver.info import Information
@@ -105,6 +107,7 @@ class ApiServer:
             self.registry, self.store, self.hub, lambda: f"{self._host}:{self._port}"
         )
         self._runner: web.ServerRunner | None = None
+        self._expiry: asyncio.Task[None] | None = None
 
     def _restore(self) -> None:
         if self._journal is None:
@@ -138,9 +141,13 @@ class ApiServer:
         self._port = int(self._runner.addresses[0][1])
         self._definitions.restore()
         seed(self.registry, self.store, self.backend.addresses.kubernetes, self._port)
+        self._expiry = asyncio.create_task(keep_expiring(self.store), name="event expiry")
 
     async def stop(self) -> None:
         """End all watches, finish what is under way, and keep what was written."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            await asyncio.wait([self._expiry])
         self.hub.closing = True
         self.hub.end_all()
         if self._runner is not None:

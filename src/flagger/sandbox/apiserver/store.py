@@ -16,6 +16,8 @@ from flagger.sandbox.apiserver.types.resource_type import Object
 
 HISTORY = 10_000
 """How many changes are remembered for watches and old pages; 410 beyond."""
+HISTORY_BYTES = 32 * 1024 * 1024
+"""How much JSON they may hold, whatever their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Store:
         self._buckets: dict[str, _Bucket] = {}
         self._history: deque[Change] = deque()
         self._limit = history
+        self._size = 0
         self._forgotten = 0
 
     def get(self, storage: str, key: Key) -> Entry | None:
@@ -157,8 +160,10 @@ class Store:
     def _record(self, change: Change) -> None:
         self.revision = change.revision
         self._history.append(change)
-        if len(self._history) > self._limit:
-            self._forgotten = self._history.popleft().revision
+        self._size += len(change.entry.raw)
+        while len(self._history) > self._limit or self._size > HISTORY_BYTES:
+            oldest = self._history.popleft()
+            self._forgotten, self._size = oldest.revision, self._size - len(oldest.entry.raw)
 
     def _announce(self) -> None:
         change = self._history[-1]

@@ -73,7 +73,7 @@ def verb_of(method: str, target: Target, query: Mapping[str, str]) -> str:
     Raises:
         ApiError: 405, the resource does not have it.
     """
-    if target.watch and method == "GET":
+    if target.watch and method == "GET" and "watch" in target.kind.verbs:
         return "watch"
     verb = _table(target).get(method, "")
     if verb not in _verbs(target) or (verb in {"create", "deletecollection"} and _lacks_namespace(target)):

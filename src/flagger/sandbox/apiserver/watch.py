@@ -71,7 +71,7 @@ class Watch:
 
     def bookmark(self, revision: int, *, initial_end: bool = False) -> None:
         """Tell the client up to which revision it has seen everything."""
-        metadata: Object = {"resourceVersion": str(revision), "creationTimestamp": None}
+        metadata: Object = {"resourceVersion": str(revision)}
         if initial_end:
             metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
         kind = self.view.kind
