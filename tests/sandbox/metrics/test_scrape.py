@@ -12,8 +12,8 @@ import pytest
 from flagger.sandbox.metrics.embedded import EmbeddedEngine
 from flagger.sandbox.metrics.labels import labels_of
 from flagger.sandbox.metrics.listening import HOST
-from flagger.sandbox.metrics.scrape import Pace
-from flagger.sandbox.metrics.store import Limits
+from flagger.sandbox.metrics.scrape import Pace, Scraper, new_session
+from flagger.sandbox.metrics.store import Limits, SeriesStore
 from flagger.sandbox.metrics.targets import Target
 from tests.sandbox.metrics.target import ScriptedTarget, scripted_target
 from tests.sandbox.metrics.waiting import until
@@ -155,3 +155,24 @@ async def test_leaves_nothing_behind() -> None:
 
         await until(scraped)
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "expected"),
+    [
+        pytest.param(0, 10, 1, id="usual"),
+        pytest.param(0, 49, 1, id="nearly due"),
+        pytest.param(1, 49, 2, id="woken early"),
+        pytest.param(1, 210, 5, id="after a slow scrape"),
+        pytest.param(1000, 10, 1, id="clock set back"),
+    ],
+)
+async def test_ticks(last: int, now: int, expected: int) -> None:
+    """The next tick is the next multiple of 50 ms after the present one, whatever happened to the last one."""
+    clock = 0
+    async with new_session() as session:
+        scraper = Scraper(Target((), "127.0.0.1:1"), SeriesStore(), session, PACE, lambda: clock)
+        zero = scraper._next_tick(0)
+        clock = zero + now
+
+        assert scraper._next_tick(zero + last * 50) == zero + expected * 50

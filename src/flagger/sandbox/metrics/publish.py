@@ -12,16 +12,19 @@ SERVICE_NAME = "prometheus"
 SERVICE_NAMESPACE = "monitoring"
 SERVICE_PORT = 9090
 
+ENDPOINTS_ANNOTATION = "sandbox.flagger.app/endpoints"
+"""On a Service: where it leads, as `host:port`, for servers that refuse loopback addresses as endpoints."""
+
 _MANAGER = "flagger-sandbox-metrics"
 OLD_ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1beta1", "EndpointSlice", "endpointslices")
-"""Of servers before 1.21."""
+"""Of servers before 1.21; nobody but real controllers reads it."""
 
 
 async def publish(client: Client, host: str, port: int) -> None:
     """Create or correct the namespace, the Service and its endpoints, which are `host:port`.
 
     Servers refuse loopback addresses in one or both kinds of endpoints, depending on their version; where
-    both are refused, the Service leads nowhere and a warning says so.
+    both are refused, an annotation of the Service tells the data plane.
 
     Raises:
         KubeError: the server refused something else, or cannot be asked.
@@ -31,23 +34,19 @@ async def publish(client: Client, host: str, port: int) -> None:
     except AlreadyExists:
         log.debug("namespace exists", namespace=SERVICE_NAMESPACE)
     service = await client.apply(SERVICE, _service(), manager=_MANAGER)
-    accepted = [
-        await _try(client, ENDPOINT_SLICE, _slice(service, host, port)),
-        await _try(client, ENDPOINTS, _endpoints(host, port)),
-    ]
-    if not any(accepted):
-        log.warning(
-            "metrics store cannot be published as a Service", service=f"{SERVICE_NAME}.{SERVICE_NAMESPACE}"
-        )
+    sliced = await _try(client, ENDPOINT_SLICE, _slice(service, host, port))
+    listed = await _try(client, ENDPOINTS, _endpoints(host, port))
+    if not (sliced or listed):
+        await _try(client, OLD_ENDPOINT_SLICE, _slice(service, host, port))
+        await client.apply(SERVICE, _service({ENDPOINTS_ANNOTATION: f"{host}:{port}"}), manager=_MANAGER)
 
 
 async def _try(client: Client, kind: Kind, obj: Object) -> bool:
     try:
         await client.apply(kind, obj, manager=_MANAGER)
     except KindMissing:
-        if kind is ENDPOINT_SLICE:
-            return await _try(client, OLD_ENDPOINT_SLICE, obj)
-        raise
+        log.debug("no such endpoints here", kind=f"{kind.api_version} {kind.kind}")
+        return False
     except Invalid as error:
         log.info("endpoints refused", kind=kind.kind, problem=str(error))
         return False
@@ -59,9 +58,9 @@ def _metadata(**more: object) -> Object:
     return {"name": SERVICE_NAME, "namespace": SERVICE_NAMESPACE, "labels": labels, **more}
 
 
-def _service() -> Object:
+def _service(annotations: dict[str, str] | None = None) -> Object:
     port = {"name": "http", "port": SERVICE_PORT, "protocol": "TCP", "targetPort": SERVICE_PORT}
-    return {"metadata": _metadata(), "spec": {"ports": [port]}}
+    return {"metadata": _metadata(annotations=annotations or {}), "spec": {"ports": [port]}}
 
 
 def _slice(service: Object, host: str, port: int) -> Object:

@@ -76,8 +76,10 @@ class Scraper:
     def _next_tick(self, last: int) -> int:
         interval = self.pace.interval_ms
         phase = zlib.crc32(self.target.url.encode()) % interval
-        due = (self.clock() - phase) // interval * interval + phase
-        return max(due, last) + interval
+        passed = (self.clock() - phase) // interval * interval + phase
+        # A timer may fire a little early, when the last tick has not quite passed; a clock that was set back is
+        # another matter.
+        return (last if 0 < last - passed <= interval else passed) + interval
 
     async def _scrape(self, ingest: Ingest, tick: int) -> None:
         now = self.clock()
