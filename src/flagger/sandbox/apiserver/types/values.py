@@ -97,26 +97,25 @@ def time(value: Any) -> str:
     """Take a time, stored in UTC with whole seconds."""
     if type(value) is not str:
         raise mismatch(value, "string")
-    if len(value) == 20 and value[19] == "Z" and _SECONDS.fullmatch(value):
-        return value
-    return _parsed(value, _SECONDS, "2006-01-02T15:04:05Z07:00").strftime("%Y-%m-%dT%H:%M:%SZ")
+    moment = _parsed(value, _SECONDS, "2006-01-02T15:04:05Z07:00")
+    return value if len(value) == 20 else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def micro_time(value: Any) -> str:
     """Take a time with exactly six decimals, stored in UTC."""
     if type(value) is not str:
         raise mismatch(value, "string")
-    if len(value) == 27 and value[26] == "Z" and _MICROS.fullmatch(value):
-        return value
-    return _parsed(value, _MICROS, "2006-01-02T15:04:05.000000Z07:00").strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    moment = _parsed(value, _MICROS, "2006-01-02T15:04:05.000000Z07:00")
+    return value if len(value) == 27 else moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _parsed(value: str, pattern: re.Pattern[str], layout: str) -> datetime:
     try:
-        if pattern.fullmatch(value):
-            return datetime.fromisoformat(value).astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
+        moment = datetime.fromisoformat(value) if pattern.fullmatch(value) else None
+        if moment is not None:
+            return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise Mismatch(f'parsing time "{value}": {error}') from None
     raise Mismatch(f'parsing time "{value}" as "{layout}": cannot parse "{value}"')
 
 
