@@ -139,6 +139,14 @@ async def test_events_in_both_groups(api: Api) -> None:
     (await api.delete(api.path("events", "e", group=new))).ok()
     assert (await api.get(api.path("events", "e"))).status == 404
 
+    reported = {"reportingController": "c", "reportingInstance": "c-1", "action": "Act", "reason": "Why"}
+    times = {"eventTime": "2026-01-02T03:04:05.000000Z", "type": "Normal"}
+    newer = {"metadata": {"name": "n"}, "regarding": involved, "note": "hi", **reported, **times}
+    await api.create("events", newer, group=new)
+    shown = (await api.get(api.path("events", "n"))).ok()
+    assert (shown["message"], shown["involvedObject"]["name"]) == ("hi", "p")
+    assert shown["reportingComponent"] == "c"
+
 
 async def test_list_items_of_built_in_kinds(api: Api, labelled: str) -> None:
     """Their kind is that of the list, and is not repeated."""
