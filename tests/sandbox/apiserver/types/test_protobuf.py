@@ -129,7 +129,7 @@ def truncated(whole: bytes) -> list[bytes]:
 @pytest.mark.parametrize("garbage", [b"", b"x", b'{"kind":', protobuf.MAGIC + b"\xff" * 30], ids=repr)
 def test_garbage(garbage: bytes) -> None:
     """What is no protobuf is a ValueError with the text of a 400."""
-    with pytest.raises(ValueError, match="proto|prefix"):
+    with pytest.raises(ValueError, match=r"proto|prefix"):
         protobuf.decode(garbage)
 
 

@@ -8,23 +8,34 @@ Semantics follow the language definition of CEL; sizes and types are those of JS
 from __future__ import annotations
 
 import ast
-import ipaddress
-import operator
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
-from typing import Any
+from collections.abc import Sequence
 
-Scope = Mapping[str, Any]
-Expression = Callable[[Scope], Any]
+from flagger.sandbox.apiserver.types.schema.cel_values import (
+    FUNCTIONS,
+    OPERATORS,
+    EvaluationError,
+    Expression,
+    Scope,
+    applied,
+    call,
+    constant,
+    has_member,
+    item_of,
+    junction,
+    mapped,
+    member,
+    number_of,
+    quantified,
+    truth,
+    variable,
+)
+
+__all__ = ["EvaluationError", "Expression", "Scope", "Unsupported", "compile_rule"]
 
 
 class Unsupported(ValueError):  # noqa: N818  # names what is wrong
     """The expression uses something that is not implemented here, or is malformed."""
-
-
-class EvaluationError(ValueError):
-    """The expression has no value for this input, such as a member that is not there."""
 
 
 _TOKEN = re.compile(
@@ -41,8 +52,6 @@ BINARY: Sequence[Sequence[str]] = (("==", "!=", "<", "<=", ">", ">=", "in"), ("+
 CONSTANTS = {"true": True, "false": False, "null": None}
 MACROS = frozenset({"all", "exists", "exists_one", "filter", "map"})
 _ESCAPES = {"__dot__": ".", "__dash__": "-", "__slash__": "/", "__underscores__": "__"}
-_DURATION = re.compile(r"([0-9.]+)(ns|us|µs|ms|s|m|h)")
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
@@ -107,18 +116,18 @@ class _Parser:
         yes = self.either()
         self.expect(":")
         no = self.expression()
-        return lambda scope: yes(scope) if _truth(condition(scope)) else no(scope)
+        return lambda scope: yes(scope) if truth(condition(scope)) else no(scope)
 
     def either(self) -> Expression:
         left = self.both()
         while self.take("||"):
-            left = _junction(left, self.both(), decisive=True)
+            left = junction(left, self.both(), decisive=True)
         return left
 
     def both(self) -> Expression:
         left = self.binary(0)
         while self.take("&&"):
-            left = _junction(left, self.binary(0), decisive=False)
+            left = junction(left, self.binary(0), decisive=False)
         return left
 
     def binary(self, rank: int) -> Expression:
@@ -126,16 +135,16 @@ class _Parser:
             return self.unary()
         left = self.binary(rank + 1)
         while (sign := self.take(*BINARY[rank])) is not None:
-            left = _applied(OPERATORS[sign], left, self.binary(rank + 1))
+            left = applied(OPERATORS[sign], left, self.binary(rank + 1))
         return left
 
     def unary(self) -> Expression:
         if self.take("!"):
             inner = self.unary()
-            return lambda scope: not _truth(inner(scope))
+            return lambda scope: not truth(inner(scope))
         if self.take("-"):
             inner = self.unary()
-            return lambda scope: -_number(inner(scope))
+            return lambda scope: -number_of(inner(scope))
         return self.postfix(self.primary())
 
     def postfix(self, value: Expression) -> Expression:
@@ -145,14 +154,14 @@ class _Parser:
             elif self.take("["):
                 index = self.expression()
                 self.expect("]")
-                value = _applied(_item, value, index)
+                value = applied(item_of, value, index)
             else:
                 return value
 
     def member(self, value: Expression) -> Expression:
         name = self.name()
         if self.take("(") is None:
-            return _member(value, unescaped(name))
+            return member(value, unescaped(name))
         if name in MACROS:
             return self.macro(name, value)
         return self.call(name, [value])
@@ -178,27 +187,27 @@ class _Parser:
         if function is None:
             raise Unsupported(f"function {name} is not supported")
         arguments = [*values, *self.arguments(")")]
-        return lambda scope: _called(function, [argument(scope) for argument in arguments])
+        return lambda scope: call(function, [argument(scope) for argument in arguments])
 
     def macro(self, name: str, items: Expression) -> Expression:
         variable = self.name()
         self.expect(",")
         bodies = self.arguments(")")
         if name == "map" and len(bodies) == 2:
-            return _mapped(items, variable, bodies[1], bodies[0])
+            return mapped(items, variable, bodies[1], bodies[0])
         if len(bodies) != 1:
             raise Unsupported(f"{name} takes a name and an expression")
         if name == "map":
-            return _mapped(items, variable, bodies[0], None)
-        return _quantified(name, items, variable, bodies[0])
+            return mapped(items, variable, bodies[0], None)
+        return quantified(name, items, variable, bodies[0])
 
     def primary(self) -> Expression:
         kind, text = self.tokens[self.position]
         self.position += 1
         if kind == "text":
-            return _constant(_string(text))
+            return constant(_string(text))
         if kind == "number":
-            return _constant(float(text) if "." in text else int(text.rstrip("u")))
+            return constant(float(text) if "." in text else int(text.rstrip("u")))
         if text == "(":
             inner = self.expression()
             self.expect(")")
@@ -212,10 +221,10 @@ class _Parser:
 
     def named(self, name: str) -> Expression:
         if name in CONSTANTS:
-            return _constant(CONSTANTS[name])
+            return constant(CONSTANTS[name])
         if self.take("("):
             return self.has() if name == "has" else self.call(name, [])
-        return _variable(name)
+        return variable(name)
 
     def has(self) -> Expression:
         start = self.position
@@ -226,11 +235,7 @@ class _Parser:
         if len(names) < 3 or names[-1][0] != "name" or names[-2][1] != ".":
             raise Unsupported("has() takes a member")
         owner, member = _Parser([*names[:-2], ("end", "")]).whole(), unescaped(names[-1][1])
-        return lambda scope: _has(owner(scope), member)
-
-
-def _constant(value: Any) -> Expression:
-    return lambda _scope: value
+        return lambda scope: has_member(owner(scope), member)
 
 
 def _string(token: str) -> str:
@@ -242,170 +247,3 @@ def _string(token: str) -> str:
         return str(ast.literal_eval(body))
     except (SyntaxError, ValueError):
         raise Unsupported(f"cannot read the text {token}") from None
-
-
-def _variable(name: str) -> Expression:
-    def value(scope: Scope) -> Any:
-        if name not in scope:
-            raise EvaluationError(f"undeclared reference to '{name}'")
-        return scope[name]
-
-    return value
-
-
-def _member(owner: Expression, name: str) -> Expression:
-    def value(scope: Scope) -> Any:
-        held = owner(scope)
-        if not isinstance(held, dict):
-            raise EvaluationError(f"no such member: {name}")
-        if name not in held:
-            raise EvaluationError(f"no such key: {name}")
-        return held[name]
-
-    return value
-
-
-def _has(owner: Any, name: str) -> bool:
-    return isinstance(owner, dict) and name in owner
-
-
-def _item(held: Any, index: Any) -> Any:
-    if isinstance(held, dict) and index in held:
-        return held[index]
-    if isinstance(held, list) and isinstance(index, int) and 0 <= index < len(held):
-        return held[index]
-    raise EvaluationError(f"no such item: {index}")
-
-
-def _truth(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise EvaluationError("expected true or false")
-    return value
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise EvaluationError("expected a number")
-    return value
-
-
-def _applied(function: Callable[[Any, Any], Any], left: Expression, right: Expression) -> Expression:
-    return lambda scope: _called(function, [left(scope), right(scope)])
-
-
-def _called(function: Callable[..., Any], values: Sequence[Any]) -> Any:
-    try:
-        return function(*values)
-    except EvaluationError:
-        raise
-    except (TypeError, ValueError, ArithmeticError, AttributeError, re.error) as error:
-        raise EvaluationError(f"no such overload: {error}") from None
-
-
-def _junction(left: Expression, right: Expression, *, decisive: bool) -> Expression:
-    """Return && or ||: a side that decides makes errors of the other one irrelevant."""
-
-    def value(scope: Scope) -> bool:
-        try:
-            if _truth(left(scope)) is decisive:
-                return decisive
-        except EvaluationError:
-            if _truth(right(scope)) is decisive:
-                return decisive
-            raise
-        return _truth(right(scope))
-
-    return value
-
-
-def _elements(held: Any) -> Iterator[Any]:
-    if not isinstance(held, list | dict):
-        raise EvaluationError("expected a list or a map")
-    return iter(held)
-
-
-def _quantified(name: str, items: Expression, variable: str, body: Expression) -> Expression:
-    def matches(scope: Scope) -> Iterator[tuple[Any, bool]]:
-        return ((item, _truth(body({**scope, variable: item}))) for item in _elements(items(scope)))
-
-    if name == "all":
-        return lambda scope: all(found for _, found in matches(scope))
-    if name == "exists":
-        return lambda scope: any(found for _, found in matches(scope))
-    if name == "exists_one":
-        return lambda scope: sum(found for _, found in matches(scope)) == 1
-    return lambda scope: [item for item, found in matches(scope) if found]
-
-
-def _mapped(items: Expression, variable: str, body: Expression, condition: Expression | None) -> Expression:
-    def value(scope: Scope) -> list[Any]:
-        inner = ({**scope, variable: item} for item in _elements(items(scope)))
-        return [body(each) for each in inner if condition is None or _truth(condition(each))]
-
-    return value
-
-
-def _equal(left: Any, right: Any) -> bool:
-    if isinstance(left, bool) is not isinstance(right, bool):
-        return False
-    return bool(left == right)
-
-
-def _contained(item: Any, held: Any) -> bool:
-    return any(_equal(item, other) for other in _elements(held))
-
-
-def _divided(left: Any, right: Any) -> Any:
-    if isinstance(left, int) and isinstance(right, int):
-        return int(left / right)
-    return left / right
-
-
-def _duration(text: str) -> timedelta:
-    sign, bare = (-1, text[1:]) if text.startswith("-") else (1, text)
-    parts = _DURATION.findall(bare)
-    if bare != "0" and (not parts or "".join(map("".join, parts)) != bare):
-        raise EvaluationError(f"not a duration: {text}")
-    return timedelta(seconds=sign * sum(float(amount) * _UNITS[unit] for amount, unit in parts))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
-    "==": _equal,
-    "!=": lambda left, right: not _equal(left, right),
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "in": _contained,
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": _divided,
-    "%": operator.mod,
-}
-FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "size": len,
-    "matches": lambda text, pattern: re.search(pattern, text) is not None,
-    "contains": lambda text, part: part in text,
-    "startsWith": str.startswith,
-    "endsWith": str.endswith,
-    "lowerAscii": str.lower,
-    "upperAscii": str.upper,
-    "trim": str.strip,
-    "split": str.split,
-    "join": lambda items, separator="": separator.join(items),
-    "int": int,
-    "double": float,
-    "string": lambda value: value if isinstance(value, str) else str(value),
-    "duration": _duration,
-    "isIP": _is_address,
-}
-"""Functions, called as `size(x)` or `x.size()`."""
