@@ -218,6 +218,21 @@ async def until_asked(seen: Sequence[object], times: int = 1) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_mesh_routes_come_and_go_without_a_loss(world: World) -> None:
+    """Under load, with connections that are kept: each request goes the newest way, and none fails."""
+    apex = await world.release()
+    await world.answers(f"http://{apex}/", "primary-1")
+
+    async with load(f"http://{apex}/") as found:
+        for _ in range(5):
+            await world.route(a_route("checkout", a_rule(*split(0, 100)), parentRefs=[mesh_parent()]))
+            assert await world.get(f"http://{apex}/") == "canary-1 /"
+            await world.client.delete(HTTP_ROUTE, "checkout", "shop")
+            await world.answers(f"http://{apex}/", "primary-1")
+
+    assert found.failures == []
+
+
 async def test_mesh_routes_split_a_services_own_address(world: World) -> None:
     """An HTTPRoute with a Service as parent decides about that Service's address, and about no other."""
     apex = await world.release()

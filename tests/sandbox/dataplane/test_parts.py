@@ -7,7 +7,7 @@ import pytest
 
 from flagger.kube.objects import ENDPOINT_SLICE, ENDPOINTS, POD, SERVICE, Object
 from flagger.sandbox.dataplane.addresses import assign, proxy_address
-from flagger.sandbox.dataplane.emit import Emitter
+from flagger.sandbox.dataplane.emit import resources
 from flagger.sandbox.dataplane.emit_routes import path_rewrite
 from flagger.sandbox.dataplane.endpoints import endpoints_of
 from flagger.sandbox.dataplane.plan import plan_for
@@ -39,6 +39,15 @@ SUBSETS = {
     "metadata": meta("web"),
     "subsets": [{"addresses": [{"ip": "127.0.0.9"}], "ports": [{"name": "http", "port": 9090}]}],
 }
+
+
+def annotated(text: str) -> Object:
+    """A Service without a selector whose endpoints an API server would not take."""
+    service = a_service("web", app=None)
+    service["metadata"]["annotations"] = {"sandbox.flagger.app/endpoints": text}
+    return service
+
+
 FOUND = [
     pytest.param(a_service("web"), [], ["127.128.0.1:8080"], id="ready pods only"),
     pytest.param(a_service("web", target="main"), [], ["127.128.0.1:8080"], id="named port"),
@@ -58,6 +67,12 @@ FOUND = [
         id="both",
     ),
     pytest.param(a_service("web"), [(ENDPOINTS, SUBSETS)], ["127.128.0.1:8080"], id="the selector counts"),
+    pytest.param(
+        annotated("127.0.0.1:9, 127.0.0.2:8,nonsense"),
+        [(ENDPOINTS, SUBSETS)],
+        ["127.0.0.1:9", "127.0.0.2:8"],
+        id="annotation",
+    ),
 ]
 
 
@@ -268,7 +283,7 @@ def test_writes_an_access_log_on_request() -> None:
     """Off unless asked for, as it grows without limit."""
     plan = plan_for(a_snapshot({SERVICE: [a_service("web", clusterIP="127.96.1.1")]})).plan
 
-    silent, chatty = (str(Emitter("/run", log).resources(plan).listeners) for log in ("", "/log/access.log"))
+    silent, chatty = (str(resources(plan, log).listeners) for log in ("", "/log/access.log"))
 
     assert "access_log" not in silent
     assert "'path': '/log/access.log'" in chatty

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ class App:
     name: str
     address: str
     runner: web.AppRunner
-    seen: list[web.Request] = field(default_factory=list)
+    seen: deque[web.Request] = field(default_factory=lambda: deque(maxlen=1000))
 
 
 class World:

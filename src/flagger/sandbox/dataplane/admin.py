@@ -1,30 +1,15 @@
 """What a running Envoy says of itself over its admin port."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import aiohttp
 import msgspec
 
 TIMEOUT = aiohttp.ClientTimeout(total=2)
-SUBSCRIPTIONS = (
-    r"^(cluster_manager\.cds|listener_manager\.lds|http\..*\.rds\..*)\.(version_text|update_rejected)$"
-)
-WARMING = r"^(cluster_manager\.warming_clusters|listener_manager\.total_listeners_warming)$"
 
 
 class AdminUnreachableError(Exception):
     """Envoy does not answer: it is starting, stopping or gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far Envoy has come with each subscription, by the subscription's name in its statistics."""
-
-    versions: Mapping[str, str]
-    rejected: Mapping[str, int]
-    warming: int  # clusters and listeners that are not usable yet
 
 
 class Admin:
@@ -33,27 +18,6 @@ class Admin:
     def __init__(self, session: aiohttp.ClientSession, address: str) -> None:
         self.address = address
         self._session = session
-
-    async def progress(self) -> Progress:
-        """Which versions are applied.
-
-        Raises:
-            AdminUnreachableError: Envoy does not answer.
-        """
-        text = await self._get("/stats", {"filter": f"{SUBSCRIPTIONS}|{WARMING}"})
-        values = dict(line.rsplit(": ", 1) for line in text.splitlines() if ": " in line)
-        versions = {
-            name.removesuffix(".version_text"): value.strip('"')
-            for name, value in values.items()
-            if name.endswith(".version_text")
-        }
-        rejected = {
-            name.removesuffix(".update_rejected"): int(value)
-            for name, value in values.items()
-            if name.endswith(".update_rejected")
-        }
-        warming = sum(int(value) for name, value in values.items() if re.fullmatch(WARMING, name))
-        return Progress(versions, rejected, warming)
 
     async def listener_errors(self) -> dict[str, str]:
         """Why listeners were refused, by their names.

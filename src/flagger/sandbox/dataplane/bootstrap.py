@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from flagger.sandbox.dataplane.emit import TYPE, Emitter, http_filter, router
+from flagger.sandbox.dataplane.emit import (
+    DISCOVERY,
+    DISCOVERY_CLUSTER,
+    HTTP_MANAGER,
+    LIMIT,
+    TYPE,
+    http_filter,
+    router,
+    socket_address,
+)
 from flagger.sandbox.dataplane.routes import MISSING_CLUSTER
 
 Json = dict[str, Any]
@@ -12,33 +21,29 @@ ADMIN_PATHS = ("/ready", "/stats", "/server_info", "/config_dump", "/clusters", 
 """What the admin port answers: reading. Any local process can ask, so it must not stop or change Envoy."""
 
 STATS = (
-    "cluster_manager.cds.",
-    "cluster_manager.warming_clusters",
-    "listener_manager.lds.",
-    "listener_manager.total_listeners_",
+    "cluster_manager.",
+    "listener_manager.",
     "server.live",
     "server.memory_",
     "server.total_connections",
     "http.",
 )
-CLUSTER_STATS = (
-    r"^cluster\..*\.(upstream_rq.*|upstream_cx_active|upstream_cx_total|membership_.*|version_text)$"
-)
+CLUSTER_STATS = r"^cluster\..*\.(upstream_rq.*|upstream_cx_active|upstream_cx_total|membership_.*)$"
 
 
-def bootstrap(emitter: Emitter, node: str) -> Json:
-    """The bootstrap for an Envoy with file-based discovery and an admin port of the kernel's choice."""
+def bootstrap(session: str, discovery_port: int) -> Json:
+    """The bootstrap for an Envoy that calls itself `session`, with an admin port of the kernel's choice."""
     return {
-        "node": {"id": node, "cluster": "sandbox"},
+        "node": {"id": session, "cluster": "sandbox"},
         "admin": {
             "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
             "allow_paths": [{"prefix": path} for path in ADMIN_PATHS],
         },
-        "dynamic_resources": {
-            "cds_config": emitter.source("cds", ""),
-            "lds_config": emitter.source("lds", ""),
+        "dynamic_resources": {"cds_config": DISCOVERY, "lds_config": DISCOVERY},
+        "static_resources": {
+            "listeners": [missing_listener()],
+            "clusters": [discovery_cluster(discovery_port)],
         },
-        "static_resources": {"listeners": [missing_listener()]},
         "bootstrap_extensions": [internal_listeners()],
         "stats_flush_interval": "1s",  # histograms are as old as this, and a sandbox is scraped often
         "stats_config": {
@@ -50,6 +55,18 @@ def bootstrap(emitter: Emitter, node: str) -> Json:
             }
         },
         "overload_manager": overload_manager(),
+    }
+
+
+def discovery_cluster(port: int) -> Json:
+    """Where resources come from; every subscription keeps a connection."""
+    end = {"endpoint": {"address": socket_address("127.0.0.1", port)}}
+    return {
+        "name": DISCOVERY_CLUSTER,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": DISCOVERY_CLUSTER, "endpoints": [{"lb_endpoints": [end]}]},
+        "circuit_breakers": {"thresholds": [{"max_connections": LIMIT, "max_requests": LIMIT}]},
     }
 
 
@@ -75,7 +92,7 @@ def missing_listener() -> Json:
         ]
     }
     manager = {
-        "@type": f"{TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": HTTP_MANAGER,
         "stat_prefix": MISSING_CLUSTER,
         "route_config": routes,
         "http_filters": [http_filter("cors", "Cors"), router()],

@@ -18,9 +18,10 @@ from flagger.sandbox.dataplane.addresses import assign, proxy_address
 from flagger.sandbox.dataplane.admin import AdminUnreachableError
 from flagger.sandbox.dataplane.bootstrap import bootstrap
 from flagger.sandbox.dataplane.caches import Caches
-from flagger.sandbox.dataplane.delivery import Delivery, NotAppliedError
-from flagger.sandbox.dataplane.emit import Emitter
-from flagger.sandbox.dataplane.envoy import EnvoyProcess, find_binary
+from flagger.sandbox.dataplane.delivery import Delivery
+from flagger.sandbox.dataplane.discovery import Discovery, NotAppliedError
+from flagger.sandbox.dataplane.emit import resources
+from flagger.sandbox.dataplane.envoy import EnvoyProcess
 from flagger.sandbox.dataplane.kinds import CONTROLLER, GATEWAY, GATEWAY_CLASS, NODE_NAME
 from flagger.sandbox.dataplane.node import annotate, notes
 from flagger.sandbox.dataplane.plan import Outcome, plan_for
@@ -73,12 +74,16 @@ class DataPlane:
         self._rebinding: asyncio.TimerHandle | None = None
         self._caches = Caches(client, [*kinds_read(), NODE], self._changed.set)
         self._writer = StatusWriter(client, self._caches.learn, now)
-        directory, logs = (state_dir.resolve() / part for part in ("run/envoy", "log"))
-        log_file = logs / "envoy.log"
-        self._envoy = EnvoyProcess(find_binary(), directory, log_file, self._changed.set)
-        self._delivery = Delivery(directory / "xds", lambda: self._envoy.admin)
-        self._emitter = Emitter(str(directory / "xds"), str(logs / "access.log") if access_log else "")
-        self._prepare(directory, log_file)
+        logs = state_dir.resolve() / "log"
+        self._access_log = str(logs / "access.log") if access_log else ""
+        self._discovery = Discovery()
+        self._envoy = EnvoyProcess(
+            state_dir.resolve() / "run" / "envoy",
+            logs / "envoy.log",
+            bootstrap=self._bootstrap,
+            on_change=self._changed.set,
+        )
+        self._delivery = Delivery(self._discovery, lambda: self._envoy.admin)
 
     @property
     def admin_address(self) -> str:
@@ -93,16 +98,14 @@ class DataPlane:
 
     async def run(self) -> None:
         """Serve until cancelled; leaves no process behind."""
-        async with asyncio.TaskGroup() as group:
+        async with self._discovery, asyncio.TaskGroup() as group:
             group.create_task(self._caches.run())
             group.create_task(self._envoy.run())
             group.create_task(self._serve())
             group.create_task(self._report())
 
-    def _prepare(self, directory: Path, log_file: Path) -> None:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        settings = bootstrap(self._emitter, node="sandbox")
-        (directory / "bootstrap.json").write_bytes(msgspec.json.encode(settings))
+    def _bootstrap(self) -> bytes:
+        return msgspec.json.encode(bootstrap(self._discovery.begin_session(), self._discovery.port))
 
     async def _serve(self) -> None:
         """Have Envoy serve what the objects ask for, again after every change."""
@@ -131,7 +134,7 @@ class DataPlane:
 
     async def _deliver(self, seen: Snapshot) -> None:
         outcome = plan_for(seen)
-        broken = await self._delivery.deliver(self._emitter.resources(outcome.plan))
+        broken = await self._delivery.deliver(resources(outcome.plan, self._access_log))
         if broken != self._site.broken:
             log.warning("listeners refused", listeners=dict(broken))
             self._site = replace(self._site, broken=broken)
@@ -152,9 +155,12 @@ class DataPlane:
             classed = await self._create_class(seen)
             if not (told and noted and classed):
                 self._again(RETRY)
-            self.ready.set()
+            if self.admin_address:
+                self.ready.set()
 
     async def _annotate(self, seen: Snapshot) -> bool:
+        if not self.admin_address:
+            return True  # its coming back is a change
         node = seen.get(NODE, "", NODE_NAME)
         wanted = notes(self._site, self.admin_address)
         return await annotate(self._client, node, wanted, self._caches.learn)

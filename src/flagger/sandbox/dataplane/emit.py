@@ -1,13 +1,19 @@
 """From a plan to Envoy's xDS resources, as plain JSON; field names are Envoy's v3 API. Pure.
 
-Hosts and rules are in `emit_routes`.
+Hosts and rules are in `emit_routes`. A subscription costs Envoy 250 kB and us a connection, so there are few: endpoints
+are part of their cluster, and all Services share one configuration of rules.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flagger.sandbox.dataplane.emit_routes import route_configuration
+from flagger.sandbox.dataplane.emit_routes import (
+    LISTENER_HEADER,
+    SHARED,
+    route_configuration,
+    shared_configuration,
+)
 from flagger.sandbox.dataplane.routes import (
     MISSING_CLUSTER,
     Certificate,
@@ -21,6 +27,19 @@ from flagger.sandbox.dataplane.routes import (
 Json = dict[str, Any]
 TYPE = "type.googleapis.com/envoy"
 HTTP_MANAGER = f"{TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+DISCOVERY_CLUSTER = "discovery"
+DISCOVERY: Json = {
+    "resource_api_version": "V3",
+    "api_config_source": {
+        "api_type": "REST",
+        "transport_api_version": "V3",
+        "cluster_names": [DISCOVERY_CLUSTER],
+        "refresh_delay": "0.001s",  # before asking again; answers are held back until there is news
+        "request_timeout": "3600s",
+    },
+}
+"""Where Envoy asks for resources: see `discovery`."""
+
 BUFFER = 262_144  # bytes a connection may hold in either direction
 CONNECT_TIMEOUT = "1s"
 IDLE = "1.500s"
@@ -35,113 +54,115 @@ class Resources:
     """Envoy's configuration by resource type and name."""
 
     clusters: Mapping[str, Json]
-    endpoints: Mapping[str, Json]
     routes: Mapping[str, Json]
     listeners: Mapping[str, Json]
+    rules: Mapping[str, str]  # listener → the routes that it subscribes to
 
 
-class Emitter:
-    """Writes a plan down for an Envoy that reads its resources from files in one directory.
+def resources(plan: Plan, access_log: str = "") -> Resources:
+    """All resources of a plan. With `access_log`, a file, each HTTP request becomes a line of it."""
+    http = [each for each in plan.listeners if isinstance(each, HttpListener)]
+    routes = {each.name: route_configuration(each) for each in http if not each.any_host}
+    if shared := [each for each in http if each.any_host]:
+        routes[SHARED] = shared_configuration(shared)
+    return Resources(
+        clusters={MISSING_CLUSTER: missing_cluster()} | {each.name: cluster(each) for each in plan.clusters},
+        routes=routes,
+        listeners={each.name: listener(each, access_log) for each in plan.listeners},
+        rules={each.name: rules_of(each) for each in http},
+    )
 
-    With `access_log`, a file, each HTTP request becomes a line of it.
-    """
 
-    def __init__(self, directory: str, access_log: str = "") -> None:
-        self._directory = directory
-        self._access_log = access_log
+def cluster(wanted: Cluster) -> Json:
+    """The processes that answer alike, and how they are spoken to."""
+    protocol: Json = {"http2_protocol_options": {}} if wanted.http2 else {"http_protocol_options": {}}
+    limits = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), LIMIT)
+    return {
+        "@type": f"{TYPE}.config.cluster.v3.Cluster",
+        "name": wanted.name,
+        "type": "STATIC",
+        "connect_timeout": CONNECT_TIMEOUT,
+        "per_connection_buffer_limit_bytes": BUFFER,
+        "load_assignment": load_assignment(wanted),
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "circuit_breakers": {"thresholds": [limits]},
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": f"{TYPE}.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "common_http_protocol_options": {"idle_timeout": IDLE},
+                "explicit_http_config": protocol,
+            }
+        },
+    }
 
-    def resources(self, plan: Plan) -> Resources:
-        """All resources of a plan."""
-        http = [listener for listener in plan.listeners if isinstance(listener, HttpListener)]
-        return Resources(
-            clusters={MISSING_CLUSTER: missing_cluster()}
-            | {cluster.name: self._cluster(cluster) for cluster in plan.clusters},
-            endpoints={cluster.name: load_assignment(cluster) for cluster in plan.clusters},
-            routes={listener.name: route_configuration(listener) for listener in http},
-            listeners={listener.name: self._listener(listener) for listener in plan.listeners},
-        )
 
-    def source(self, kind: str, name: str) -> Json:
-        """Where Envoy reads one resource (`eds` or `rds`), or all of a kind (`cds.json`, `lds.json`)."""
-        path = f"{self._directory}/{kind}/{name}.json" if name else f"{self._directory}/{kind}.json"
-        return {"path_config_source": {"path": path}, "resource_api_version": "V3"}
+def listener(wanted: Listener, access_log: str) -> Json:
+    """An address and what is done with what arrives there."""
+    written: Json = {
+        "@type": f"{TYPE}.config.listener.v3.Listener",
+        "name": wanted.name,
+        "address": socket_address(wanted.address, wanted.bound),
+        "per_connection_buffer_limit_bytes": BUFFER,
+        # Two processes could otherwise share a port, each with half of the connections.
+        "enable_reuse_port": False,
+    }
+    if isinstance(wanted, TcpListener):
+        return written | {"filter_chains": [{"filters": [tcp_proxy(wanted)]}]}
+    filters = [http_manager(wanted, access_log)]
+    if not wanted.certificates:
+        return written | {"filter_chains": [{"filters": filters}]}
+    return written | {
+        "listener_filters": [tls_inspector()],
+        "filter_chains": [tls_chain(certificate, filters) for certificate in wanted.certificates],
+    }
 
-    def _cluster(self, cluster: Cluster) -> Json:
-        protocol: Json = {"http2_protocol_options": {}} if cluster.http2 else {"http_protocol_options": {}}
-        limits = dict.fromkeys(
-            ("max_connections", "max_pending_requests", "max_requests", "max_retries"), LIMIT
-        )
-        return {
-            "@type": f"{TYPE}.config.cluster.v3.Cluster",
-            "name": cluster.name,
-            "type": "EDS",
-            "connect_timeout": CONNECT_TIMEOUT,
-            "per_connection_buffer_limit_bytes": BUFFER,
-            "eds_cluster_config": {"eds_config": self.source("eds", cluster.name)},
-            "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
-            "circuit_breakers": {"thresholds": [limits]},
-            "typed_extension_protocol_options": {
-                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                    "@type": f"{TYPE}.extensions.upstreams.http.v3.HttpProtocolOptions",
-                    "common_http_protocol_options": {"idle_timeout": IDLE},
-                    "explicit_http_config": protocol,
-                }
-            },
-        }
 
-    def _listener(self, listener: Listener) -> Json:
-        written: Json = {
-            "@type": f"{TYPE}.config.listener.v3.Listener",
-            "name": listener.name,
-            "address": socket_address(listener.address, listener.bound),
-            "per_connection_buffer_limit_bytes": BUFFER,
-            # Two processes could otherwise share a port, each with half of the connections.
-            "enable_reuse_port": False,
-        }
-        if isinstance(listener, TcpListener):
-            return written | {"filter_chains": [{"filters": [tcp_proxy(listener)]}]}
-        filters = [self._http(listener)]
-        if not listener.certificates:
-            return written | {"filter_chains": [{"filters": filters}]}
-        return written | {
-            "listener_filters": [tls_inspector()],
-            "filter_chains": [tls_chain(certificate, filters) for certificate in listener.certificates],
-        }
+def http_manager(wanted: HttpListener, access_log: str) -> Json:
+    """The filter that speaks HTTP; its rules come by a subscription, as they change and a listener must not."""
+    settings: Json = {
+        "@type": HTTP_MANAGER,
+        "stat_prefix": wanted.name,
+        "rds": {"route_config_name": rules_of(wanted), "config_source": DISCOVERY},
+        "http_filters": [http_filter("cors", "Cors"), router()],
+        "http_protocol_options": {"accept_http_10": True},
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
+        "use_remote_address": True,
+        "normalize_path": True,
+        "server_header_transformation": "PASS_THROUGH",
+        "generate_request_id": False,
+    }
+    if wanted.any_host:
+        settings["early_header_mutation_extensions"] = [say_listener(wanted.name)]
+    if access_log:
+        settings["access_log"] = [file_log(access_log)]
+    return {"name": "http", "typed_config": settings}
 
-    def _http(self, listener: HttpListener) -> Json:
-        logs = {"access_log": [file_log(self._access_log)]} if self._access_log else {}
-        return {
-            "name": "http",
-            "typed_config": logs
-            | {
-                "@type": HTTP_MANAGER,
-                "stat_prefix": listener.name,
-                "rds": {
-                    "route_config_name": listener.name,
-                    "config_source": self.source("rds", listener.name),
-                },
-                "http_filters": [http_filter("cors", "Cors"), router()],
-                "http_protocol_options": {"accept_http_10": True},
-                "upgrade_configs": [{"upgrade_type": "websocket"}],
-                "use_remote_address": True,
-                "normalize_path": True,
-                "server_header_transformation": "PASS_THROUGH",
-                "generate_request_id": False,
-            },
-        }
+
+def rules_of(listener: HttpListener) -> str:
+    """The name of the configuration that holds a listener's hosts and rules."""
+    return SHARED if listener.any_host else listener.name
+
+
+def say_listener(name: str) -> Json:
+    """An extension that puts a listener's name into each request before its host is looked up."""
+    header = {
+        "header": {"key": LISTENER_HEADER, "value": name},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }
+    kind = f"{TYPE}.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
+    return {
+        "name": "envoy.http.early_header_mutation.header_mutation",
+        "typed_config": {"@type": kind, "mutations": [{"append": header}]},
+    }
 
 
 def load_assignment(cluster: Cluster) -> Json:
     """Where a cluster's processes are."""
-    ends = [
+    ends: list[Json] = [
         {"endpoint": {"address": socket_address(endpoint.address, endpoint.port)}}
         for endpoint in cluster.endpoints
     ]
-    return {
-        "@type": f"{TYPE}.config.endpoint.v3.ClusterLoadAssignment",
-        "cluster_name": cluster.name,
-        "endpoints": [{"lb_endpoints": ends}] if ends else [],
-    }
+    return {"cluster_name": cluster.name, "endpoints": [{"lb_endpoints": ends}] if ends else []}
 
 
 def missing_cluster() -> Json:

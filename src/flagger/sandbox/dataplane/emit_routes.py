@@ -1,7 +1,8 @@
 """Hosts and rules as Envoy's RouteConfiguration. Pure."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +25,10 @@ from flagger.sandbox.dataplane.routes import (
 
 Json = dict[str, Any]
 TYPE = "type.googleapis.com/envoy"
+SHARED = "services"
+"""The configuration that the listeners of all Services share."""
+
+LISTENER_HEADER = "x-sandbox-listener"
 RETRY_ON = "connect-failure,refused-stream,reset-before-request"
 """Only what no pod has seen yet is sent again: an error that an application answers with is never hidden."""
 RETRIES = 3
@@ -51,6 +56,18 @@ def route_configuration(listener: HttpListener) -> Json:
         "name": listener.name,
         "ignore_port_in_host_matching": listener.any_port,
         "virtual_hosts": [virtual_host(host) for host in listener.hosts],
+    }
+
+
+def shared_configuration(listeners: Sequence[HttpListener]) -> Json:
+    """The rules of listeners to which all host names are alike; what they differ by is the listener's own name."""
+    hosts = [replace(host, domains=(each.name,)) for each in listeners for host in each.hosts]
+    return {
+        "@type": f"{TYPE}.config.route.v3.RouteConfiguration",
+        "name": SHARED,
+        "vhost_header": LISTENER_HEADER,
+        "request_headers_to_remove": [LISTENER_HEADER],
+        "virtual_hosts": [virtual_host(host) for host in hosts],
     }
 
 

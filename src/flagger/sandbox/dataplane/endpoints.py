@@ -1,7 +1,8 @@
 """Where the pods behind a Service port answer.
 
 A Service with a selector is served from its ready Pods, read directly: a real API server refuses loopback
-addresses in Endpoints. One without a selector is served from its EndpointSlices or Endpoints.
+addresses in Endpoints. One without a selector is served from its EndpointSlices or Endpoints, or from an
+annotation where both were refused for the same reason.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from flagger.kube.objects import (
     ENDPOINTS,
     POD,
     Object,
+    annotations_of,
     has_labels,
     is_terminating,
     name_of,
@@ -20,12 +22,21 @@ from flagger.sandbox.dataplane.routes import Endpoint
 from flagger.sandbox.dataplane.snapshot import Snapshot
 
 SLICE_OWNER = "kubernetes.io/service-name"
+ANNOTATION = "sandbox.flagger.app/endpoints"
+"""On a Service without a selector: `host:port` of what answers on each of its ports, separated by commas."""
 
 
 def endpoints_of(service: Object, port: Object, seen: Snapshot) -> tuple[Endpoint, ...]:
     """The processes that shall answer requests to one port of a Service now, in a stable order."""
-    find = _from_pods if service["spec"].get("selector") else _from_slices
-    return tuple(sorted(set(find(service, port, seen))))
+    return tuple(sorted(set(_found(service, port, seen))))
+
+
+def _found(service: Object, port: Object, seen: Snapshot) -> Iterator[Endpoint]:
+    if service["spec"].get("selector"):
+        return _from_pods(service, port, seen)
+    if ANNOTATION in annotations_of(service):
+        return _from_annotation(service)
+    return _from_slices(service, port, seen)
 
 
 def _from_pods(service: Object, port: Object, seen: Snapshot) -> Iterator[Endpoint]:
@@ -59,6 +70,13 @@ def _pod_port(pod: Object, port: Object) -> int | None:
             if declared.get("name") == target:
                 return int(declared["containerPort"])
     return int(target) if target.isdecimal() else None
+
+
+def _from_annotation(service: Object) -> Iterator[Endpoint]:
+    for entry in annotations_of(service)[ANNOTATION].split(","):
+        host, _, number = entry.strip().rpartition(":")
+        if host and number.isdecimal():
+            yield Endpoint(host, int(number))
 
 
 def _from_slices(service: Object, port: Object, seen: Snapshot) -> Iterator[Endpoint]:

@@ -43,15 +43,32 @@ def find_binary() -> Path:
 
 
 class EnvoyProcess:
-    """Keeps one Envoy running. `admin` is its admin port while it answers; `on_change` tells of changes."""
+    """Keeps one Envoy running. `admin` is its admin port while it answers; `on_change` tells of changes.
 
-    def __init__(self, binary: Path, directory: Path, log_file: Path, on_change: Callable[[], None]) -> None:
-        """`directory` holds `bootstrap.json`; Envoy writes its admin address there."""
+    `bootstrap` makes the configuration for the next one to start. It and Envoy's files are in `directory`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        log_file: Path,
+        *,
+        bootstrap: Callable[[], bytes],
+        on_change: Callable[[], None],
+    ) -> None:
+        """Nothing is started yet.
+
+        Raises:
+            EnvoyMissingError: there is no Envoy.
+        """
         self.admin: Admin | None = None
-        self._binary = binary
+        self._binary = find_binary()
         self._directory = directory
         self._log_file = log_file
+        self._bootstrap = bootstrap
         self._on_change = on_change
+        for folder in (directory, log_file.parent):
+            folder.mkdir(parents=True, exist_ok=True)
 
     async def run(self) -> None:
         """Run Envoy until cancelled."""
@@ -69,6 +86,7 @@ class EnvoyProcess:
     @asynccontextmanager
     async def _process(self) -> AsyncIterator[asyncio.subprocess.Process]:
         self._address_file.unlink(missing_ok=True)
+        write_private(self._directory / "bootstrap.json", self._bootstrap())
         process = await asyncio.create_subprocess_exec(
             self._binary,
             *("--config-path", self._directory / "bootstrap.json"),
@@ -116,6 +134,13 @@ class EnvoyProcess:
         if admin is not self.admin:
             self.admin = admin
             self._on_change()
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """A file that nobody else may read: whoever has the session gets what Envoy gets, private keys among it."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
 
 
 async def stop(process: asyncio.subprocess.Process) -> None:

@@ -43,7 +43,8 @@ def _meshed(listener: Listener, mesh: Mapping[str, tuple[Rule, ...]]) -> Listene
         case TcpListener(name, address, port, bound, _, names) | HttpListener(
             name, address, port, bound, _, names
         ):
-            return HttpListener(name, address, port, bound, (VirtualHost(("*",), mesh[name]),), names)
+            host = VirtualHost(("*",), mesh[name])
+            return HttpListener(name, address, port, bound, (host,), names, any_host=True)
 
 
 def _distinct(listeners: list[Listener]) -> tuple[Listener, ...]:

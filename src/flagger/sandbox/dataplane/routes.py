@@ -174,6 +174,7 @@ class HttpListener:
     names: tuple[str, ...] = ()
     certificates: tuple[Certificate, ...] = ()  # plain HTTP when empty
     any_port: bool = True  # do hosts match without regard to the port in the Host header?
+    any_host: bool = False  # are all host names alike to it, in one entry of `hosts`?
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def _listener(service: Object, port: Object, seen: Snapshot, names: tuple[str, .
     bound = seen.site.bound_port(number)
     if protocol_of(port) in HTTP_1 | HTTP_2:
         hosts = (VirtualHost(("*",), (forward_to(cluster),)),)
-        return HttpListener(own, address, number, bound, hosts, names)
+        return HttpListener(own, address, number, bound, hosts, names, any_host=True)
     return TcpListener(own, address, number, bound, cluster, names)
 
 
