@@ -234,5 +234,5 @@ async def test_our_own(api: Api) -> None:
             return found is not None and found["data"] == {"a": "2"}
 
         await until(caught_up, "the cache has caught up")
-        await cluster.delete(CONFIG_MAP, api.namespace, "own")
+        await cluster.delete(CONFIG_MAP, "own", api.namespace)
         assert await cluster.get(CONFIG_MAP, api.namespace, "own") is None
