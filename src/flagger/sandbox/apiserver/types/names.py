@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -147,6 +148,15 @@ def port_name(name: str) -> Problems:
     if name.startswith("-") or name.endswith("-"):
         problems.append("must not begin or end with a hyphen")
     return tuple(problems)
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def port_number(port: object) -> Problems:

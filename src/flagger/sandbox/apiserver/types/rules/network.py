@@ -28,6 +28,9 @@ def service(obj: Object, old: Object | None) -> Iterator[Cause]:
     if kind == "LoadBalancer" and headless:
         yield invalid("spec.clusterIPs[0]", "None", "may not be set to 'None' for LoadBalancer services")
     yield from one_of(spec, "spec", "sessionAffinity", ("ClientIP", "None"))
+    for index, address in enumerate(spec.get("clusterIPs") or ()):
+        if address not in {"", "None"} and not names.is_address(address):
+            yield invalid(f"spec.clusterIPs[{index}]", address, "must be a valid IP address, (e.g. 10.9.8.7)")
     for key, value in (spec.get("selector") or {}).items():
         yield from metadata.labels_cause("spec.selector", key, value)
     yield from _service_ports(spec.get("ports") or ())

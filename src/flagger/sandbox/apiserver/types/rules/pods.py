@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -123,9 +122,7 @@ def _tolerations(tolerations: Sequence[Mapping[str, Any]], field: str) -> Iterat
 def _aliases(aliases: Sequence[Mapping[str, Any]], field: str) -> Iterator[Cause]:
     for alias in aliases:
         address = alias.get("ip", "")
-        try:
-            ipaddress.ip_address(address)
-        except ValueError:
+        if not names.is_address(address):
             yield invalid(f"{field}.ip", address, "must be valid IP address")
         for name in alias.get("hostnames") or ():
             yield from (invalid(f"{field}.hostnames", name, problem) for problem in names.subdomain(name))
