@@ -46,6 +46,8 @@ async def test_leaves_nothing_behind(tmp_path: Path) -> None:
     async with a_world(tmp_path) as world:
         pid = envoy_pid(world)
         assert permissions(world.folder / "run" / "envoy" / "bootstrap.json") == "-rw-------"
+        for path in ("config_dump", "config_dump?resource=bootstrap", "server_info", "quitquitquit"):
+            assert await world.get(f"http://{world.plane.admin_address}/{path}") == "403"
 
     assert not is_running(pid)
 
@@ -109,6 +111,17 @@ async def test_a_route_with_a_bad_expression_harms_no_other(world: World) -> Non
     assert await world.get(f"http://{address}/") == "primary-1 /"
 
 
+async def test_serves_many_services(world: World) -> None:
+    """More than a user usually has inotify instances (128), by far."""
+    await world.pod("web-1", "web")
+    names = [f"web-{number}" for number in range(150)]
+    addresses = [await world.service(name, app="web") for name in names]
+
+    await world.answers(f"http://{addresses[-1]}/", "web-1")
+    assert await world.get(f"http://{addresses[0]}/") == "web-1 /"
+    assert await world.get(f"http://{names[70]}.shop/", proxy=world.plane.proxy) == "web-1 /"
+
+
 async def test_terminates_tls(world: World) -> None:
     """An HTTPS listener serves the certificate of its Secret, once that is there."""
     await world.release()
@@ -160,8 +173,8 @@ def a_certificate(name: str) -> tuple[bytes, bytes]:
 
 ORPHAN = """
 import os, subprocess, sys, time
-from flagger.sandbox.dataplane.envoy import die_with_parent
-child = subprocess.Popen([sys.argv[1], "--config-yaml", "{}"], preexec_fn=die_with_parent(os.getpid()),
+from flagger.sandbox.dataplane.envoy import prepared
+child = subprocess.Popen([sys.argv[1], "--config-yaml", "{}"], preexec_fn=prepared(os.getpid()),
                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 print(child.pid, flush=True)
 time.sleep(60)

@@ -1,10 +1,9 @@
 """What a running Envoy says of itself over its admin port."""
 
-from collections.abc import Mapping
-
 import aiohttp
 import msgspec
 
+LISTENERS_DUMP = "/config_dump?resource=dynamic_listeners"
 TIMEOUT = aiohttp.ClientTimeout(total=2)
 
 
@@ -25,7 +24,7 @@ class Admin:
         Raises:
             AdminUnreachableError: Envoy does not answer.
         """
-        dump = msgspec.json.decode(await self._get("/config_dump", {"resource": "dynamic_listeners"}))
+        dump = msgspec.json.decode(await self._get(LISTENERS_DUMP))
         return {
             listener["name"]: listener["error_state"].get("details", "")
             for listener in dump.get("configs") or []
@@ -35,15 +34,13 @@ class Admin:
     async def is_ready(self) -> bool:
         """Has Envoy started, with all it was given first?"""
         try:
-            return await self._get("/ready", {}) == "LIVE\n"
+            return await self._get("/ready") == "LIVE\n"
         except AdminUnreachableError:
             return False
 
-    async def _get(self, path: str, params: Mapping[str, str]) -> str:
+    async def _get(self, path: str) -> str:
         try:
-            async with self._session.get(
-                f"http://{self.address}{path}", params=params, timeout=TIMEOUT
-            ) as answer:
+            async with self._session.get(f"http://{self.address}{path}", timeout=TIMEOUT) as answer:
                 return await answer.text()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise AdminUnreachableError(f"Envoy's admin port {self.address} does not answer") from error

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from flagger.sandbox.dataplane.admin import LISTENERS_DUMP
 from flagger.sandbox.dataplane.emit import (
     DISCOVERY,
     DISCOVERY_CLUSTER,
@@ -17,8 +18,14 @@ from flagger.sandbox.dataplane.routes import MISSING_CLUSTER
 Json = dict[str, Any]
 HEAP = 1_073_741_824  # bytes; far above what a demo needs, far below what hurts
 CONNECTIONS = 50_000
-ADMIN_PATHS = ("/ready", "/stats", "/server_info", "/config_dump", "/clusters", "/listeners", "/memory")
-"""What the admin port answers: reading. Any local process can ask, so it must not stop or change Envoy."""
+ADMIN_PATHS = (
+    {"exact": "/ready"},
+    {"exact": LISTENERS_DUMP},
+    {"prefix": "/stats"},
+    {"prefix": "/clusters"},
+    {"prefix": "/listeners"},
+)
+"""What the admin port answers. Any local process can ask, so it neither changes Envoy nor tells its session."""
 
 STATS = (
     "cluster_manager.",
@@ -37,7 +44,7 @@ def bootstrap(session: str, discovery_port: int) -> Json:
         "node": {"id": session, "cluster": "sandbox"},
         "admin": {
             "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
-            "allow_paths": [{"prefix": path} for path in ADMIN_PATHS],
+            "allow_paths": list(ADMIN_PATHS),
         },
         "dynamic_resources": {"cds_config": DISCOVERY, "lds_config": DISCOVERY},
         "static_resources": {

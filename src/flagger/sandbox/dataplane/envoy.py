@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import os
+import resource
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -97,7 +98,7 @@ class EnvoyProcess:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
             start_new_session=True,  # a Ctrl-C in the terminal is ours to act on
-            preexec_fn=die_with_parent(os.getpid()),
+            preexec_fn=prepared(os.getpid()),
         )
         try:
             yield process
@@ -159,11 +160,15 @@ async def stop(process: asyncio.subprocess.Process) -> None:
         raise
 
 
-def die_with_parent(parent: int) -> Callable[[], None]:
-    """What a child does before it becomes Envoy: have the kernel kill it when we end, however we do."""
+def prepared(parent: int) -> Callable[[], None]:
+    """What a child does before it becomes Envoy: have the kernel kill it when we end, and open many files."""
 
     def prepare() -> None:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (most, most)
+        )  # shells often allow 1024, too few for a load
         if os.getppid() != parent:  # we ended in between
             os._exit(1)
 
