@@ -15,7 +15,7 @@ from aiohttp.web import BaseRequest
 from flagger.sandbox.apiserver.call import Call
 from flagger.sandbox.apiserver.negotiation import JSON, PROTOBUF, YAML
 from flagger.sandbox.apiserver.status_errors import (
-    ACCEPTED_BODIES,
+    ACCEPTED,
     ApiError,
     bad_request,
     too_large,
@@ -106,7 +106,7 @@ PARSERS: Mapping[str, Callable[[bytes], Any]] = {
 }
 
 
-def parse(call: Call, accepted: str = ACCEPTED_BODIES) -> Any:
+def parse(call: Call, accepted: str = ACCEPTED) -> Any:
     """Read the body in the format that its Content-Type names.
 
     Raises:

@@ -32,7 +32,7 @@ def check_not_terminating(store: Store, kind: ResourceType) -> None:
         ApiError: 405.
     """
     entry = store.get(CRDS, ("", qualified(kind.plural, kind.group)))
-    if entry is not None and entry.load()["metadata"].get("deletionTimestamp"):
+    if entry is not None and "metadata.deletionTimestamp" in entry.fields:
         raise method_not_allowed(TERMINATING)
 
 
@@ -62,13 +62,20 @@ class Definitions:
         self._hub = hub
         self._served: dict[str, Object] = {}
         """Name → spec of the definitions that are in the registry."""
+        self._accepted: dict[str, tuple[str, Object]] = {}
+        """Name → group and accepted names; reading all definitions for each one would take long."""
         self._terminating: dict[str, str] = {}
         """Storage of instances → name of their definition, while it is being deleted."""
         store.listeners.append(self._changed)
 
     def restore(self) -> None:
         """Serve the definitions of a restored state."""
-        for entry in self._store.entries(CRDS):
+        entries = self._store.entries(CRDS)
+        for entry in entries:
+            crd = entry.load()
+            names = (crd.get("status") or {}).get("acceptedNames") or {}
+            self._accepted[entry.key[1]] = (crd["spec"]["group"], names)
+        for entry in entries:
             self.reconcile(entry.key[1])
 
     def _changed(self, change: Change) -> None:
@@ -92,6 +99,7 @@ class Definitions:
         conflicts = list(self._conflicts(crd))
         status = with_conditions(crd.get("status") or {}, _name_conditions(conflicts), now())
         status["acceptedNames"] = _accepted(crd["spec"]["names"], conflicts)
+        self._accepted[crd["metadata"]["name"]] = (crd["spec"]["group"], status["acceptedNames"])
         storage = [version["name"] for version in crd["spec"]["versions"] if version.get("storage")]
         status["storedVersions"] = list(dict.fromkeys((*(status.get("storedVersions") or ()), *storage)))
         self._write_status(crd, status)
@@ -119,11 +127,14 @@ class Definitions:
         self._store.reread(kind.storage, lambda obj: kind.prepare_read(obj | version))
 
     def _withdraw(self, name: str) -> None:
+        self._accepted.pop(name, None)
+        self._terminating.pop(name, None)
         if self._served.pop(name, None) is None:
             return
         self._registry.remove_crd(name)
-        self._terminating.pop(name, None)
         self._hub.end_all(name)
+        for other in set(self._accepted) - set(self._served):
+            self.reconcile(other)  # it may have waited for the names that are free now
 
     def _delete_instances(self, crd: Object) -> None:
         name = crd["metadata"]["name"]
@@ -146,15 +157,10 @@ class Definitions:
         """Yield (member of names, value) of every name that another definition of the group has taken."""
         spec, own = crd["spec"], crd["metadata"]["name"]
         taken: dict[str, set[str | None]] = {"resource": set(), "kind": set()}
-        for entry in self._store.entries(CRDS):
-            other = entry.load()
-            if entry.key[1] != own and other["spec"]["group"] == spec["group"]:
-                names = (other.get("status") or {}).get("acceptedNames") or {}
-                taken["resource"] |= {
-                    names.get("plural"),
-                    names.get("singular"),
-                    *(names.get("shortNames") or ()),
-                }
+        for name, (group, names) in self._accepted.items():
+            if name != own and group == spec["group"]:
+                taken["resource"] |= {names.get("plural"), names.get("singular")}
+                taken["resource"] |= set(names.get("shortNames") or ())
                 taken["kind"] |= {names.get("kind"), names.get("listKind")}
         for member, value in _names(spec["names"]):
             if value in taken["kind" if member in {"kind", "listKind"} else "resource"]:

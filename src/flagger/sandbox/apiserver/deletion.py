@@ -12,7 +12,7 @@ from flagger.sandbox.apiserver.backend import Backend
 from flagger.sandbox.apiserver.bodies import parse
 from flagger.sandbox.apiserver.call import Call, check_options, now, timestamp
 from flagger.sandbox.apiserver.lists import Reading, page, selection_of
-from flagger.sandbox.apiserver.objects import Entry, canonical, decode, encode
+from flagger.sandbox.apiserver.objects import Entry, canonical, encode
 from flagger.sandbox.apiserver.present import Answer, list_of, load_as, raw_of, stored_form, view_of
 from flagger.sandbox.apiserver.status_errors import (
     bad_request,
@@ -43,6 +43,7 @@ class Options:
     """Seconds."""
     uid: str = ""
     revision: str = ""
+    dry: bool = False
 
 
 def options_of(call: Call) -> Options:
@@ -54,8 +55,8 @@ def options_of(call: Call) -> Options:
     body = parse(call) if call.body.strip() else {}
     if not isinstance(body, dict):
         raise bad_request("the body of a delete must be DeleteOptions")
-    if "dryRun" in body:
-        call = replace(call, query={**call.query, "dryRun": ",".join(body["dryRun"] or ())})
+    if body.get("dryRun"):
+        call = replace(call, query={**call.query, "dryRun": ",".join(body["dryRun"])})
     check_options(call)
     given: Object = {"gracePeriodSeconds": call.integer("gracePeriodSeconds")} | body
     policy = given.get("propagationPolicy") or call.query.get("propagationPolicy")
@@ -68,6 +69,7 @@ def options_of(call: Call) -> Options:
         grace=given.get("gracePeriodSeconds"),
         uid=conditions.get("uid") or "",
         revision=conditions.get("resourceVersion") or "",
+        dry=call.dry_run,
     )
 
 
@@ -89,20 +91,12 @@ def _causes(policy: str | None, orphan: Any, grace: Any) -> list[Cause]:
     return causes
 
 
-def is_dry(call: Call) -> bool:
-    """Tell whether a delete is a rehearsal, by parameter or by body."""
-    if call.dry_run:
-        return True
-    body = decode(call.body) if call.body.strip().startswith(b"{") else {}
-    return bool(isinstance(body, dict) and body.get("dryRun"))
-
-
 def delete(backend: Backend, call: Call) -> Answer:
     """Answer a DELETE of one object."""
     options = options_of(call)
     entry = backend.entry(call)
     check_preconditions(call.kind, entry, options)
-    return Answer(200, delete_entry(backend, call, entry, options))
+    return Answer(200, delete_entry(backend, call.kind, entry, options))
 
 
 def check_preconditions(kind: ResourceType, entry: Entry, options: Options) -> None:
@@ -124,30 +118,30 @@ def _mismatch(what: str, asked: str, have: str) -> str:
     return f"{text}The object might have been {then}"
 
 
-def delete_entry(backend: Backend, call: Call, entry: Entry, options: Options) -> bytes:
+def delete_entry(backend: Backend, kind: ResourceType, entry: Entry, options: Options) -> bytes:
     """Delete one object, or mark it for deletion; returns the body of the answer.
 
     Raises:
         ApiError: 403, the object is protected.
     """
-    kind = call.kind
     if kind.storage == "namespaces" and entry.key[1] in PROTECTED:
         raise forbidden(kind, entry.key[1], "this namespace may not be deleted")
     obj = load_as(kind, entry)
     marked = marked_for_deletion(kind, obj, options, now())
     if marked is None:
-        return _remove(backend, call, entry, obj)
-    if marked == obj or is_dry(call):
+        return _remove(backend, kind, obj, options)
+    if marked == obj or options.dry:
         return encode(canonical(marked))
     return raw_of(kind, backend.store.put(kind.storage, stored_form(kind, marked)))
 
 
-def _remove(backend: Backend, call: Call, entry: Entry, obj: Object) -> bytes:
-    if not is_dry(call):
-        backend.store.remove(call.kind.storage, entry.key)
-    if call.kind.storage in RETURNS_OBJECT:
+def _remove(backend: Backend, kind: ResourceType, obj: Object, options: Options) -> bytes:
+    about = obj["metadata"]
+    if not options.dry:
+        backend.store.remove(kind.storage, (about.get("namespace", ""), about["name"]))
+    if kind.storage in RETURNS_OBJECT:
         return encode(canonical(obj))
-    return encode(success(call.kind, entry.key[1], entry.uid))
+    return encode(success(kind, about["name"], about["uid"]))
 
 
 def marked_for_deletion(kind: ResourceType, obj: Object, options: Options, moment: datetime) -> Object | None:
@@ -223,5 +217,5 @@ def delete_collection(backend: Backend, call: Call) -> Answer:
     for entry in found.entries:
         check_preconditions(call.kind, entry, options)
     for entry in found.entries:
-        delete_entry(backend, call, entry, options)
+        delete_entry(backend, call.kind, entry, options)
     return Answer(200, list_of(view, found.entries, {"resourceVersion": str(backend.store.revision)}))

@@ -32,12 +32,13 @@ def evict(backend: Backend, call: Call) -> Answer:
         grace=given.get("gracePeriodSeconds"),
         uid=conditions.get("uid") or "",
         revision=conditions.get("resourceVersion") or "",
+        dry=call.dry_run or bool(given.get("dryRun")),
     )
     entry = backend.entry(call)
     check_preconditions(call.kind, entry, options)
     if _counts(entry):
-        _take_from_budget(backend, call, entry)
-    delete_entry(backend, call, entry, options)
+        _take_from_budget(backend, entry, options)
+    delete_entry(backend, call.kind, entry, options)
     return Answer(201, encode(created()))
 
 
@@ -46,8 +47,8 @@ def _counts(entry: Entry) -> bool:
     return entry.fields.get("status.phase") == "Running"
 
 
-def _take_from_budget(backend: Backend, call: Call, pod: Entry) -> None:
-    for entry in backend.store.entries(BUDGETS, call.namespace):
+def _take_from_budget(backend: Backend, pod: Entry, options: Options) -> None:
+    for entry in backend.store.entries(BUDGETS, pod.key[0]):
         budget = entry.load()
         if not selects(budget["spec"].get("selector"), pod):
             continue
@@ -55,7 +56,7 @@ def _take_from_budget(backend: Backend, call: Call, pod: Entry) -> None:
         allowed = status.get("disruptionsAllowed", 0)
         if allowed < 1:
             raise too_many_requests(BLOCKED, causes=[_cause(entry.key[1], status)])
-        if not call.dry_run:
+        if not options.dry:
             backend.store.put(BUDGETS, {**budget, "status": {**status, "disruptionsAllowed": allowed - 1}})
 
 

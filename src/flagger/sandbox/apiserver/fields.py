@@ -25,6 +25,12 @@ DEFAULTS: Mapping[str, Mapping[str, str]] = {
 """Values of fields that are left out of an object when they are zero."""
 
 
+FACTS: Mapping[str, tuple[str, ...]] = {
+    "customresourcedefinitions.apiextensions.k8s.io": ("metadata.deletionTimestamp",),
+}
+"""Storage → paths that the server itself asks for often; nobody can select by them."""
+
+
 class StoredFields:
     """The paths whose values are kept beside each stored object, by storage."""
 
@@ -42,7 +48,8 @@ class StoredFields:
     def _paths(self, storage: str) -> tuple[str, ...]:
         names = {name for kind in self._registry.same_storage(storage) for name in kind.selectable_fields}
         aliases = ALIASES.get(storage, {})
-        return tuple(sorted({aliases.get(name, name) for name in names} - METADATA_FIELDS))
+        selectable = {aliases.get(name, name) for name in names} - METADATA_FIELDS
+        return (*sorted(selectable), *FACTS.get(storage, ()))
 
     def forget(self, storage: str) -> None:
         """Look again at what the registry says about a storage."""

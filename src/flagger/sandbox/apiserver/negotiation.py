@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from flagger.sandbox.apiserver.status_errors import ACCEPTED_ANSWERS, ApiError, not_acceptable
+from flagger.sandbox.apiserver.status_errors import ACCEPTED, ApiError, not_acceptable
 
 JSON = "application/json"
 YAML = "application/yaml"
@@ -76,5 +76,5 @@ def _media(clause: Clause, tables: bool) -> Media | None:
 def _refusal(accept: str) -> ApiError:
     known = {*FORMS, PROTOBUF}
     if any(clause.media_type in known for clause in clauses(accept)):
-        return not_acceptable(f"only the following media types are accepted: {ACCEPTED_ANSWERS}")
+        return not_acceptable(f"only the following media types are accepted: {ACCEPTED}")
     return not_acceptable()

@@ -94,7 +94,7 @@ def patched(function: Patch, call: Call, old: Object) -> Object:
         ApiError: 400, 422 or 500 if the patch does not apply.
     """
     changed = function(old, patch_body(call), call.kind.merge_keys)
-    metadata_of(changed)
+    _check_metadata(changed)
     changed = _named(changed, call)
     metadata.check_identity(changed, call)
     given = changed["metadata"].get("namespace") or ""
@@ -105,7 +105,7 @@ def patched(function: Patch, call: Call, old: Object) -> Object:
     return changed
 
 
-def metadata_of(obj: Object) -> None:
+def _check_metadata(obj: Object) -> None:
     """Refuse an object whose metadata a patch has destroyed.
 
     Raises:
@@ -214,9 +214,7 @@ def _check_version(value: Object, call: Call) -> None:
 
 
 def _check_declared(call: Call, config: Object) -> None:
-    if call.kind.custom or call.query.get("fieldValidation"):
-        check_fields(call, config)
-        return
+    check_fields(call, config)
     if unknown := list(call.kind.unknown_fields(config)):
         raise internal(f"failed to create typed patch object: .{unknown[0]}: field not declared in schema")
 

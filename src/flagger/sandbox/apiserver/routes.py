@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from flagger.sandbox.apiserver.status_errors import no_such_resource
 from flagger.sandbox.apiserver.types.registry import Registry
@@ -29,8 +29,6 @@ class Target:
     subresource: str = ""
     watch: bool = False
     """The path has the legacy form `/api/v1/watch/…`."""
-    rest: tuple[str, ...] = field(default=())
-    """Segments behind the subresource, as in `/proxy/…`."""
 
     @property
     def resource(self) -> str:
@@ -69,7 +67,9 @@ def resolve(registry: Registry, where: GroupVersion, segments: list[str]) -> Tar
         raise no_such_resource()
     if subresource and subresource not in kind.subresources:
         raise no_such_resource()
-    return Target(kind, namespace, name, subresource, watch, tuple(item for item in rest if item))
+    if any(rest) and subresource != "proxy":
+        raise no_such_resource()
+    return Target(kind, namespace, name, subresource, watch)
 
 
 def _namespace(segments: list[str]) -> tuple[str | None, list[str]]:

@@ -12,8 +12,8 @@ from typing import Any
 from flagger.sandbox.apiserver.types.causes import Cause
 from flagger.sandbox.apiserver.types.resource_type import ResourceType
 
-ACCEPTED_BODIES = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
-ACCEPTED_ANSWERS = "application/json, application/yaml"
+ACCEPTED = "application/json, application/yaml"
+"""Told in 406 and 415. Protobuf bodies are read too, but nobody should be invited to send them."""
 
 
 class ApiError(Exception):
