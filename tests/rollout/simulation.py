@@ -7,13 +7,14 @@ record of each tick, so that whole releases can be written down as tables.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 
 from msgspec.structs import replace
 
 from flagger.api.canary import Canary
+from flagger.api.status import CanaryStatus
 from flagger.rollout.decide import decide
 from flagger.rollout.effects import (
     Effect,
@@ -28,9 +29,8 @@ from flagger.rollout.effects import (
 )
 from flagger.rollout.facts import Analyse, Check, Facts, HookAnswer, HookCalls, Need, Probe, Verdict
 from flagger.rollout.gates import last_reports
-from flagger.rollout.repair import Repair, repairs
+from flagger.rollout.repair import Repair, repairs, rightful_split
 from flagger.rollout.state import (
-    HOME,
     READY,
     Alert,
     Decision,
@@ -41,6 +41,7 @@ from flagger.rollout.state import (
     Split,
     WorkloadState,
 )
+from flagger.runtime.commit import plain
 
 EVERYTHING = frozenset(Feature)
 INTERVAL = timedelta(seconds=30)
@@ -57,13 +58,20 @@ class Workload:
     revision: str
     replicas: int = 2
     readiness: Readiness = READY
-    history: list[str] = field(default_factory=list)
+    previous: str = ""
+
+    @property
+    def available(self) -> int:
+        """Pods that can take requests."""
+        return self.replicas if self.readiness.ready else 0
 
     @property
     def state(self) -> WorkloadState:
-        """What a snapshot shows of it."""
-        serving = self.replicas if self.readiness.ready else 0
-        return WorkloadState(revision=self.revision, readiness=self.readiness, available=serving)
+        """What a snapshot shows of it; without pods a workload counts as ready."""
+        readiness = self.readiness if self.replicas else READY
+        return WorkloadState(
+            revision=self.revision, readiness=readiness, replicas=self.replicas, available=self.available
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +110,8 @@ class World:
         self.split: Split | None = None
         self.hooks: dict[str, int] = {}
         self.checks_fail = False
+        self.asked_checks = False
+        self.outages: list[str] = []
         self.last_reason = ""
         self.status = self._parse({}).status
         if initialized:
@@ -133,13 +143,7 @@ class World:
 
     def tick(self) -> Tick:
         """One tick, exactly as the runtime does it."""
-        self.now += INTERVAL
-        seen = self.snapshot()
-        if self._repair(seen):
-            seen = self.snapshot()
-        facts, asked = Facts(), []
-        while not isinstance(verdict := decide(seen, facts), Decision):
-            facts = self._observe(facts, verdict, seen, asked)
+        seen, verdict, asked = self._conclude()
         for effect in verdict.effects:
             self._perform(effect)
         told = verdict.told
@@ -148,6 +152,44 @@ class World:
             told = (*told, *last_reports(answers, verdict.last_calls.phase))
         self.status, self.last_reason = verdict.status, verdict.reason
         return self._record((*told, *verdict.told_last), asked)
+
+    def _conclude(self) -> tuple[Snapshot, Decision, list[str]]:
+        self.now += INTERVAL
+        self.asked_checks = False
+        seen = self.snapshot()
+        if self._repair(seen):
+            seen = self.snapshot()
+        facts, asked = Facts(), []
+        while not isinstance(verdict := decide(seen, facts), Decision):
+            facts = self._observe(facts, verdict, seen, asked)
+        return seen, verdict, asked
+
+    def crash(self, after: int) -> None:
+        """A tick that dies after some of its effects, before the status is written."""
+        _, verdict, _ = self._conclude()
+        for effect in verdict.effects[:after]:
+            self._perform(effect)
+        self.last_reason = ""
+
+    def meddle(self, weight: int) -> None:
+        """Somebody writes another weight into the route."""
+        if self.split is not None:
+            self.split = Split(weight)
+
+    def rests(self) -> bool:
+        """Whether another tick would do and write nothing."""
+        _, verdict, _ = self._conclude()
+        return not verdict.effects and verdict.status == self.status
+
+    def reread(self) -> CanaryStatus:
+        """The status as a fresh process reads it from the cluster."""
+        return self._parse(plain(self.status)).status
+
+    def _note_outage(self, split: Split) -> None:
+        """Remember traffic that is sent to a side without pods while the other side has some."""
+        primary, canary = self.primary.available if self.primary else 0, self.target.available
+        if (split.canary and not canary and primary) or (split.primary and not primary and canary):
+            self.outages.append(f"{split} with {primary} primary and {canary} canary pods")
 
     def _record(self, told: tuple[Event | Alert, ...], asked: list[str]) -> Tick:
         return Tick(
@@ -170,8 +212,8 @@ class World:
             if repair is Repair.PRIMARY and self.primary is None:
                 self.primary = Workload(revision=self.target.revision)
                 changed = True
-            if repair is Repair.ROUTE and self.split is None and self.features:
-                self.split, changed = HOME, True
+            if repair is Repair.ROUTE and self.features and self.split != rightful_split(seen):
+                self.split, changed = rightful_split(seen), True
         return changed
 
     def _observe(self, facts: Facts, need: Need, seen: Snapshot, asked: list[str]) -> Facts:
@@ -179,6 +221,7 @@ class World:
             case HookCalls():
                 return facts.with_hooks(need, self._call(need, seen, asked))
             case Analyse():
+                self.asked_checks = True
                 verdict, message = (Verdict.FAIL, BAD_CHECK) if self.checks_fail else (Verdict.PASS, "")
                 return facts.with_checks((Check("request-success-rate", verdict, message=message),))
             case Probe():
@@ -201,7 +244,9 @@ class World:
     def _perform(self, effect: Effect) -> None:
         match effect:
             case SetSplit(split):
-                self.split = split if self.features else self.split
+                if self.features:
+                    self.split = split
+                    self._note_outage(split)
             case ScaleUp():
                 self.target.replicas = 2
             case ScaleDown():
@@ -209,11 +254,11 @@ class World:
             case PromotePrimary(revision, _):
                 assert self.target.revision == revision, "only the analysed revision may be promoted"
                 assert self.primary is not None
-                self.primary.history.append(self.primary.revision)
-                self.primary.revision = revision
+                if self.primary.revision != revision:
+                    self.primary.previous, self.primary.revision = self.primary.revision, revision
             case RestorePrimary():
                 assert self.primary is not None
-                self.primary.revision = self.primary.history.pop()
+                self.primary.revision = self.primary.previous or self.primary.revision
             case PauseScaler() | ResumeScaler() | UpdatePrimaryScaler():
                 pass
             case _:

@@ -28,8 +28,10 @@ RULES: Sequence[Rule] = (
     guards.new_revision,  # before the canary's readiness, so that a broken canary can be fixed forward
     guards.rollback_requested,
     guards.canary_unready,
+    guards.canary_asleep,
     guards.skip_requested,
     guards.too_many_failed_checks,
+    guards.promotion_lost,
     strategies.finalise,
     guards.unroutable,  # after everything that only goes back: a rejected route must not hold up a rollback
     start.start,

@@ -40,12 +40,18 @@ def refuge(seen: Snapshot) -> Split:
     return AWAY if primary_gone and canary_serves and Feature.WEIGHTS in seen.features else HOME
 
 
+def undo(seen: Snapshot) -> tuple[RestorePrimary, ...]:
+    """Takes back a promotion that a crash left unrecorded; nothing where the primary runs what it should."""
+    runs = seen.primary.revision if seen.primary else ""
+    return (RestorePrimary(),) if runs and runs != seen.status.last_promoted_spec else ()
+
+
 def rollback(seen: Snapshot, reason: str, *told: Announcement) -> Decision:
     """Traffic back to the primary, target to zero, phase Failed."""
     split = refuge(seen)
     return Decision(
         reason=reason,
-        effects=(SetSplit(split), *(() if split == AWAY else PARK)),
+        effects=(SetSplit(split), *undo(seen), *(() if split == AWAY else PARK)),
         status=record.run_failed(seen, weight=split.canary),
         told=(*told, Event(f"Canary failed! Scaling down {seen.name}", warning=True, phase=Phase.FAILED)),
         last_calls=HookCalls(HookType.POST_ROLLOUT, Phase.FAILED),
@@ -81,9 +87,12 @@ def homecoming(seen: Snapshot) -> Decision:
 def cancelled(seen: Snapshot, revision: str) -> Decision:
     """The target went back to what the primary runs, so there is nothing left to release."""
     text = f"Rolling back {seen.name} target was reverted to the promoted revision"
+    if refuge(seen) == AWAY:
+        reason = "the canary serves until the primary has pods again"
+        return Decision(reason=reason, effects=(SetSplit(AWAY),), status=seen.status, waits_for=Wait.PRIMARY)
     return Decision(
         reason=text,
-        effects=(SetSplit(refuge(seen)), *PARK),
+        effects=(SetSplit(HOME), *undo(seen), *PARK),
         status=record.promoted(seen, revision),
         told=(Event(text, warning=True, phase=Phase.SUCCEEDED),),
     )
@@ -109,9 +118,13 @@ def skipped(seen: Snapshot) -> Decision:
     """The primary gets the new revision without an analysis, in one tick."""
     text = f"Promotion completed! Canary analysis was skipped for {seen.target_name}"
     promote = PromotePrimary(seen.status.last_applied_spec, seen.status.tracked_configs)
+    if refuge(seen) == AWAY:  # the primary can't take the traffic yet: promote as usual, and wait for it
+        effects = (SetSplit(AWAY), promote)
+        status = record.moved(seen, Phase.PROMOTING)
+        return Decision(reason=copying(seen).text, effects=effects, status=status, told=(copying(seen),))
     return Decision(
         reason=text,
-        effects=(SetSplit(refuge(seen)), promote, UpdatePrimaryScaler(), *PARK),
+        effects=(SetSplit(HOME), promote, UpdatePrimaryScaler(), *PARK),
         status=record.promoted(seen, seen.status.last_applied_spec),
         told=(copying(seen),),
         last_calls=HookCalls(HookType.POST_ROLLOUT, Phase.SUCCEEDED),

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from flagger.api.phases import Phase, with_rejection
 from flagger.rollout import endings, record
-from flagger.rollout.effects import SetSplit
+from flagger.rollout.effects import ResumeScaler, ScaleUp, SetSplit
 from flagger.rollout.facts import Facts, Need
 from flagger.rollout.gates import rollback_request
 from flagger.rollout.plan import plan
@@ -57,7 +57,7 @@ def stranded(seen: Snapshot, _: Facts) -> Decision | None:
 
 def primary_unready(seen: Snapshot, _: Facts) -> Decision | None:
     """Nothing advances over an unready primary; past its deadline, a run under way ends."""
-    if seen.canary.skip_analysis:
+    if seen.canary.skip_analysis and seen.phase not in PROMOTING:
         return None
     if seen.primary is None:
         return _stop(seen, f"{seen.primary_name} not ready: it does not exist", wait=Wait.PRIMARY)
@@ -94,7 +94,10 @@ def new_revision(seen: Snapshot, _: Facts) -> Decision | None:
         return endings.cancelled(seen, revision)
     text = f"New revision detected! Restarting analysis for {seen.target_name}"
     return Decision(
-        reason=text, effects=(SetSplit(HOME),), status=record.run_started(seen, revision), told=(Event(text),)
+        reason=text,
+        effects=(SetSplit(endings.refuge(seen)), *endings.undo(seen)),
+        status=record.run_started(seen, revision),
+        told=(Event(text),),
     )
 
 
@@ -108,9 +111,28 @@ def canary_unready(seen: Snapshot, _: Facts) -> Decision | None:
     return _stop(seen, readiness.message, wait=Wait.TARGET)
 
 
+def promotion_lost(seen: Snapshot, _: Facts) -> Decision | None:
+    """A promotion that was taken back, by somebody or by a tick that broke off, ends as a rollback."""
+    runs = seen.primary.revision if seen.primary else ""
+    if seen.phase not in PROMOTING or not runs or runs == seen.status.last_applied_spec:
+        return None
+    text = f"Rolling back {seen.name} the primary no longer runs what was promoted"
+    return endings.rollback(seen, text, Event(text, warning=True), Alert(text, Severity.ERROR))
+
+
+def canary_asleep(seen: Snapshot, _: Facts) -> Decision | None:
+    """A run whose target has been scaled to zero, by a user or by a tick that broke off, wakes it again."""
+    if seen.phase not in ANALYSING or seen.target is None or seen.target.replicas > 0:
+        return None
+    text = f"Scaling up {seen.target_name}, it was scaled to zero during its analysis"
+    effects = (SetSplit(HOME), ResumeScaler(), ScaleUp())
+    event = Event(text, warning=True)
+    return Decision(reason=text, effects=effects, status=seen.status, told=(event,), waits_for=Wait.TARGET)
+
+
 def skip_requested(seen: Snapshot, _: Facts) -> Decision | None:
     """A run whose analysis is to be skipped is promoted as soon as its canary is ready."""
-    if not seen.canary.skip_analysis or seen.phase not in ANALYSING | PROMOTING:
+    if not seen.canary.skip_analysis or seen.phase not in ANALYSING:
         return None
     return endings.skipped(seen)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 
-from flagger.api.phases import INITIAL
-from flagger.rollout.state import Snapshot
+from flagger.api.phases import IDLE, INITIAL, Phase
+from flagger.rollout.state import AWAY, HOME, Snapshot, Split
 
 
 class Repair(StrEnum):
@@ -39,6 +39,17 @@ def repairs(seen: Snapshot) -> Iterator[Repair]:
     yield Repair.SCALER
     yield Repair.APEX
     yield Repair.ROUTE
+
+
+def rightful_split(seen: Snapshot) -> Split:
+    """The split that a correction of the routes must leave: the live one while something is being released.
+
+    At other times all traffic is the primary's, whatever somebody wrote into the route; after a failed run
+    that ended on the canary it stays there until it is brought home.
+    """
+    stranded = seen.phase is Phase.FAILED and seen.status.canary_weight == AWAY.canary
+    resting = seen.phase in INITIAL | IDLE | {Phase.WAITING} and not stranded
+    return HOME if resting or seen.split is None else seen.split
 
 
 def _at_promoted_revision(seen: Snapshot) -> bool:

@@ -90,11 +90,13 @@ READY = Readiness(ready=True)
 class WorkloadState:
     """The target or the primary as it stands now.
 
-    `revision` is the hash of what would be released, `available` counts pods that can take requests.
+    `revision` is the hash of what would be released, `replicas` the number of pods wanted, `available` that of
+    pods that can take requests.
     """
 
     revision: str
     readiness: Readiness
+    replicas: int = 1
     available: int = 0
 
 
@@ -199,7 +201,7 @@ class Decision:
 
     `reason` is one sentence. `last_calls` are the hooks to call once the effects are done and before the
     status is written, so that a crash repeats them rather than losing them; what they say is told between
-    `told` and `told_last`.
+    `told` and `told_last`. `examined` says that the tick came as far as the analysis.
     """
 
     reason: str
@@ -210,6 +212,7 @@ class Decision:
     told_last: tuple[Announcement, ...] = ()
     outcome: Outcome | None = None
     waits_for: Wait | None = None
+    examined: bool = False
 
     def after(self, *first: Announcement) -> Self:
         """The same decision with announcements before its own."""

@@ -6,6 +6,7 @@ The order within a tick: examine what is live, then ask the gate of the next mov
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from flagger.api.analysis import HookType, Strategy
 from flagger.api.phases import Phase
@@ -26,7 +27,11 @@ def advance(seen: Snapshot, facts: Facts) -> Need | Decision | None:
     """One move of the run's strategy, provided that the analysis passes."""
     if seen.phase not in ANALYSING:
         return None
-    course = plan(seen)
+    verdict = _move(seen, facts, plan(seen))
+    return replace(verdict, examined=True) if isinstance(verdict, Decision) else verdict
+
+
+def _move(seen: Snapshot, facts: Facts, course: Plan) -> Need | Decision:
     passed = examine(seen, facts, course)
     if not isinstance(passed, tuple):
         return passed

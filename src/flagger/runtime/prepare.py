@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from flagger.api.phases import INITIAL
-from flagger.rollout.repair import Repair, repairs
-from flagger.rollout.state import HOME
+from flagger.rollout.repair import Repair, repairs, rightful_split
 from flagger.runtime.snapshot import View
 from flagger.runtime.world import World
 from flagger.workloads.scalers import ensure_primary_scaler
@@ -38,6 +37,6 @@ async def _mend(world: World, view: View, repair: Repair) -> None:
         case Repair.SCALER:
             await ensure_primary_scaler(world.cluster, canary, update=False)
         case Repair.EARLY_ROUTE if router is not None and router.early:
-            await world.routes.reconcile(canary, router, view.seen.split or HOME)
+            await world.routes.reconcile(canary, router, rightful_split(view.seen))
         case Repair.ROUTE if router is not None and not router.early:
-            await world.routes.reconcile(canary, router, view.seen.split or HOME)
+            await world.routes.reconcile(canary, router, rightful_split(view.seen))
