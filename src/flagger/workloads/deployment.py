@@ -67,14 +67,18 @@ class DeploymentWorkload:
 
     async def ensure_primary(self, canary: Canary, *, refresh: bool) -> None:
         """Create the primary if it is missing; `refresh` follows a target that changed since."""
-        target, primary = await self._target(canary), await self._primary(canary)
-        selector = find_selector(target, self._options.labels)
-        if primary is None:
-            made = new_primary(canary, target, selector, self._options, self._identity())
-            made["metadata"]["annotations"][REVISION] = self.revision_of(target)
-            await self._cluster.create(DEPLOYMENT, made)
-        elif refresh and _recorded(primary) not in ("", self.revision_of(target)):
-            await self._copy(canary, target, primary)
+
+        async def attempt() -> None:
+            target, primary = await self._target(canary), await self._primary(canary)
+            if primary is None:
+                selector = find_selector(target, self._options.labels)
+                made = new_primary(canary, target, selector, self._options, self._identity())
+                made["metadata"]["annotations"][REVISION] = self.revision_of(target)
+                await self._cluster.create(DEPLOYMENT, made)
+            elif refresh and _recorded(primary) not in ("", self.revision_of(target)):
+                await self._copy(canary, target, primary)
+
+        await retry_on_conflict(attempt)
 
     async def scale_up(self, canary: Canary) -> None:
         """Bring the target to its own size if it has one, else to the primary's or the scaler's minimum."""
@@ -136,6 +140,7 @@ class DeploymentWorkload:
         return WorkloadState(
             revision=revision,
             readiness=self.readiness(canary, workload, now),
+            replicas=workload["spec"].get("replicas", 1),
             available=(workload.get("status") or {}).get("availableReplicas", 0),
         )
 
@@ -162,7 +167,8 @@ class DeploymentWorkload:
             PREVIOUS_REVISION: annotations_of(primary).get(REVISION),
             PREVIOUS_ID: identity_of(primary["spec"]["template"]),
         }
-        await self._overwrite(primary, spec, notes, with_prefix(labels_of(target), self._options.prefixes))
+        labels = with_prefix(labels_of(target), self._options.prefixes) | {selector.label: selector.primary}
+        await self._overwrite(primary, spec, notes, labels)
 
     async def _overwrite(
         self,
