@@ -3,8 +3,8 @@
 import asyncio
 import socket
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +30,6 @@ from flagger.sandbox.dataplane.kinds import (
 from tests.sandbox.dataplane.objects import a_pod, a_service, pod_status
 
 DEADLINE = 10.0  # seconds until anything awaited must have happened
-PROXY_PORT = 3128
 
 
 @dataclass
@@ -187,12 +186,12 @@ def reasons(status: Object) -> dict[str, str]:
 @asynccontextmanager
 async def a_world(folder: Path, *, low_ports: bool | None = None) -> AsyncIterator[World]:
     """An embedded API server with the CRDs and the Node, and a data plane that is ready."""
-    octet = free_octet()
-    async with ApiServer(service_cidr=f"127.{octet}.0.0/16") as server:
-        file = folder / "kubeconfig"
-        file.write_text(server.kubeconfig())
-        async with a_world_at(load_connection(file), folder, octet, low_ports=low_ports) as world:
-            yield world
+    with an_octet() as octet:
+        async with ApiServer(service_cidr=f"127.{octet}.0.0/16") as server:
+            file = folder / "kubeconfig"
+            file.write_text(server.kubeconfig())
+            async with a_world_at(load_connection(file), folder, octet, low_ports=low_ports) as world:
+                yield world
 
 
 @asynccontextmanager
@@ -246,13 +245,15 @@ async def is_served(client: Client, kind: Kind) -> bool:
     return True
 
 
-def free_octet() -> int:
-    """The second number of a range of loopback addresses that nobody uses, away from real sandboxes'."""
-    for octet in range(112, 128):
-        with socket.socket() as probe:
+@contextmanager
+def an_octet() -> Iterator[int]:
+    """The second number of a range of loopback addresses, for one test at a time; real sandboxes use others."""
+    with socket.socket(socket.AF_UNIX) as claim:
+        for octet in range(112, 128):
             try:
-                probe.bind((f"127.{octet}.0.254", PROXY_PORT))
+                claim.bind(f"\0flagger-tests-{octet}")
             except OSError:
                 continue
-            return octet
-    raise RuntimeError("all ranges of loopback addresses are in use")
+            yield octet
+            return
+        raise RuntimeError("all ranges of loopback addresses are in use")
