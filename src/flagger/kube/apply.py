@@ -68,7 +68,7 @@ async def ensure(cluster: Cluster, kind: Kind, desired: Object) -> Object:
     live = await cluster.get(kind, namespace, name)
     if live is None:
         try:
-            return await cluster.create(kind, desired)
+            return await cluster.create(kind, without_nones(desired))
         except AlreadyExists:  # made a moment ago, and the cache has not heard of it
             live = await cluster.client.get(kind, name, namespace)
     patch = owned_patch(live, desired)
@@ -77,18 +77,18 @@ async def ensure(cluster: Cluster, kind: Kind, desired: Object) -> Object:
     try:
         return await cluster.patch(kind, name, namespace, patch)
     except NotFound:  # deleted a moment ago
-        return await cluster.create(kind, desired)
+        return await cluster.create(kind, without_nones(desired))
 
 
 async def retry_on_conflict(attempt: Callable[[], Awaitable[T]], *, attempts: int = ATTEMPTS) -> T:
-    """Run `attempt`, which reads, changes and writes, again when somebody else wrote in between.
+    """Run `attempt`, which reads, creates or changes, again when somebody else wrote in between.
 
     Raises:
-        Conflict: it happened `attempts` times in a row.
+        Conflict, AlreadyExists: it happened `attempts` times in a row.
     """
     for number in range(attempts - 1):
         try:
             return await attempt()
-        except Conflict:
+        except (Conflict, AlreadyExists):  # the cache is about to hear of it
             await asyncio.sleep(PAUSE * 2.0**number * random.uniform(0.5, 1.5))
     return await attempt()

@@ -1,0 +1,79 @@
+"""The primary as it is made from its target, without a server."""
+
+from __future__ import annotations
+
+import copy
+
+from flagger.kube.objects import Object
+from flagger.rollout.state import Selector
+from flagger.workloads.base import Options
+from flagger.workloads.primary import identity_of, new_primary, promoted_spec
+from tests.workloads.examples import basket, golden
+
+OPTIONS = Options(prefixes=("app.kubernetes.io",))
+SELECTOR = Selector("app", "basket")
+
+
+def made(target: Object, options: Options = OPTIONS) -> Object:
+    return new_primary(basket(), target, SELECTOR, options, "id-1")
+
+
+def test_matches_the_golden_file() -> None:
+    """Names, labels, annotations and scheduling are those of the primary; all else is the target's."""
+    assert made(golden("target.yaml")) == golden("primary.yaml")
+
+
+def test_leaves_the_target_as_it_is() -> None:
+    """Objects of the caches are everybody's."""
+    target = golden("target.yaml")
+
+    made(target)["spec"]["template"]["spec"]["containers"].clear()
+
+    assert target == golden("target.yaml")
+
+
+def test_selector_labels_decide_which_scheduling_labels_are_renamed() -> None:
+    """A label that is no candidate for the selector means something else, even if its value looks alike."""
+    primary = made(golden("target.yaml"), Options(labels=("app",)))
+
+    (term,) = primary["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"][
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ]
+    assert term["labelSelector"]["matchLabels"] == {"name": "basket-api", "layer": "api"}
+
+
+def test_a_parked_target_gets_a_primary_of_one() -> None:
+    """A target at zero replicas says nothing about the size that is needed."""
+    target = golden("target.yaml")
+    target["spec"]["replicas"] = 0
+
+    assert made(target)["spec"]["replicas"] == 1
+
+
+def test_promotion_takes_over_what_a_release_changes() -> None:
+    """The template with a new identity, the rollout settings, and the size."""
+    spec = promoted_spec(basket(), golden("target.yaml"), SELECTOR, OPTIONS, "id-2")
+
+    assert spec.keys() == {
+        *("progressDeadlineSeconds", "minReadySeconds", "revisionHistoryLimit", "strategy"),
+        *("template", "replicas"),
+    }
+    assert identity_of(spec["template"]) == "id-2"
+
+
+def test_promotion_removes_what_the_target_no_longer_sets() -> None:
+    """A setting that is gone from the target must not live on in the primary."""
+    target = golden("target.yaml")
+    del target["spec"]["minReadySeconds"]
+
+    assert promoted_spec(basket(), target, SELECTOR, OPTIONS, "id-2")["minReadySeconds"] is None
+
+
+def test_promotion_leaves_the_size_to_an_autoscaler() -> None:
+    """With an autoscaler, the number of replicas is its business; so is a target that was parked meanwhile."""
+    scaler = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "basket"}
+    parked = copy.deepcopy(golden("target.yaml"))
+    parked["spec"]["replicas"] = 0
+
+    for canary, target in ((basket(autoscalerRef=scaler), golden("target.yaml")), (basket(), parked)):
+        assert "replicas" not in promoted_spec(canary, target, SELECTOR, OPTIONS, "id-2")
