@@ -23,7 +23,21 @@ from flagger.kube.cluster import Cluster
 from flagger.kube.connection import Connection
 from flagger.kube.errors import KubeError
 from flagger.kube.informer import Informer
-from flagger.kube.objects import CRD, DEPLOYMENT, HPA, NAMESPACE, REPLICA_SET, SECRET, SERVICE, Kind, Object
+from flagger.kube.objects import (
+    CRD,
+    DEPLOYMENT,
+    HPA,
+    NAMESPACE,
+    REPLICA_SET,
+    SECRET,
+    SERVICE,
+    Kind,
+    Object,
+    is_newer,
+    name_of,
+    namespace_of,
+    resource_version_of,
+)
 from flagger.kube.transport import Request, Transport
 from flagger.runtime.kinds import CANARY
 from flagger.sandbox.apiserver import ApiServer
@@ -55,7 +69,8 @@ class CountingTransport(Transport):
 class Lab:
     """A running server; `client` is the test's own hand, `cluster` and `told` are what an operator is given.
 
-    `sent` are the requests of the operator: those of `cluster` and those of `told`, which writes Events.
+    `sent` are the requests of the operator: those of `cluster` and those of `told`, which writes Events. What
+    the test does is waited for until the caches of `cluster` know it.
     """
 
     server: ApiServer
@@ -67,7 +82,8 @@ class Lab:
     async def add(self, *objects: Object) -> Object:
         """Create objects; returns the last one as stored."""
         for obj in objects:
-            stored = await self.client.create(KINDS[obj["kind"]], copy.deepcopy(obj))
+            kind = KINDS[obj["kind"]]
+            stored = await self._known(kind, await self.client.create(kind, copy.deepcopy(obj)))
         return stored
 
     async def get(self, kind: Kind, name: str = "checkout") -> Object:
@@ -76,7 +92,26 @@ class Lab:
 
     async def change(self, kind: Kind, body: Object, name: str = "checkout", **options: Any) -> Object:
         """Change an object by a merge patch, as a user would."""
-        return await self.client.patch(kind, name, SHOP, body, **options)
+        return await self._known(kind, await self.client.patch(kind, name, SHOP, body, **options))
+
+    async def remove(self, kind: Kind, name: str = "checkout") -> None:
+        """Delete an object."""
+        await self.client.delete(kind, name, SHOP)
+
+        async def gone() -> bool:
+            return await self.cluster.get(kind, SHOP, name) is None
+
+        await until(gone, f"the caches know that {kind.kind} {name} is gone")
+
+    async def _known(self, kind: Kind, stored: Object) -> Object:
+        version, namespace = resource_version_of(stored), namespace_of(stored) or None
+
+        async def known() -> bool:
+            cached = await self.cluster.get(kind, namespace, name_of(stored))
+            return cached is not None and not is_newer(version, resource_version_of(cached))
+
+        await until(known, f"the caches know {kind.kind} {name_of(stored)} at version {version}")
+        return stored
 
     async def rolled_out(self, name: str, **status: Any) -> Object:
         """Report what the Deployment controller would once all replicas are there, or the given status."""

@@ -137,6 +137,8 @@ class Metadata(Model):
     """Annotations."""
     finalizers: tuple[str, ...] = ()
     """Who must agree before the object goes."""
+    creation_timestamp: str = ""
+    """When the object was created; times of this form sort as texts."""
     deletion_timestamp: str = ""
     """When deletion was asked for; empty while it was not."""
     owner_references: tuple[OwnerReference, ...] = ()

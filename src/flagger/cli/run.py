@@ -10,7 +10,7 @@ from collections.abc import Callable
 import click
 
 from flagger import __version__
-from flagger.kube.errors import ConfigError
+from flagger.kube.errors import KubeError
 from flagger.kube.lease import LeaseLost
 from flagger.runtime.logs import configure_logs
 from flagger.runtime.main import operate
@@ -36,7 +36,7 @@ def command(arguments: tuple[str, ...]) -> None:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(operate(settings))
-    except (ConfigError, LeaseLost, OSError) as error:
+    except (KubeError, LeaseLost, OSError) as error:
         print(f"flagger run: {error}", file=sys.stderr)
         sys.exit(1)
     sys.exit(1 if settings.enable_leader_election else 0)  # as upstream: the pod is to be started again

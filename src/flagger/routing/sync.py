@@ -8,7 +8,7 @@ from __future__ import annotations
 from flagger.api.canary import Canary
 from flagger.kube.apply import merge_patch, retry_on_conflict
 from flagger.kube.cluster import Cluster
-from flagger.kube.errors import AlreadyExists, KindMissing
+from flagger.kube.errors import KindMissing
 from flagger.kube.objects import Kind, Object, name_of, resource_version_of
 from flagger.rollout.state import Split
 from flagger.routing.base import RouteError, Router
@@ -49,7 +49,7 @@ class Routes:
         async def attempt() -> None:
             live = await self._live(kind, canary, name_of(desired))
             if live is None:
-                await self._create(kind, desired)
+                await self._cluster.create(kind, overlay(None, desired))
                 return
             patch = merge_patch(live, overlay(live, _without_owner(desired)))
             if patch is not None:
@@ -57,12 +57,6 @@ class Routes:
                 await self._cluster.patch(kind, name_of(desired), canary.namespace, patch)
 
         await retry_on_conflict(attempt)
-
-    async def _create(self, kind: Kind, desired: Object) -> None:
-        try:
-            await self._cluster.create(kind, overlay(None, desired))
-        except AlreadyExists as error:  # made by somebody else a moment ago: corrected at the next tick
-            raise RouteError(f"{kind.kind} {name_of(desired)} was created by somebody else") from error
 
     async def _live(self, kind: Kind, canary: Canary, name: str) -> Object | None:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from flagger.routing.base import Router
-from flagger.routing.providers.gateway_api import GatewayApi
+from flagger.routing.providers.gateway_api.router import GatewayApi
 from flagger.routing.providers.kubernetes import Kubernetes
 
 ROUTERS: Mapping[str, Callable[[], Router]] = {

@@ -22,6 +22,11 @@ def announce(announcer: Announcer, canary: Canary, told: Iterable[Announcement],
             announcer.announce(canary, item.text, level, phase=shown, final=item.phase in _ENDS)
 
 
+def shown(canary: Canary) -> str:
+    """`<name>.<namespace>`, as log lines name a Canary."""
+    return f"{canary.name}.{canary.namespace}"
+
+
 def announce_rejection(announcer: Announcer, stored: Object, text: str) -> None:
     """Tell of a Canary that can't be read as one; only its name and identity are known."""
     announcer.announce(_nameplate(stored), text, Level.WARNING)

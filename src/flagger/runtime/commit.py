@@ -8,20 +8,33 @@ from typing import Any
 import structlog
 
 from flagger.api.canary import Canary
+from flagger.api.errors import FieldError
 from flagger.api.model import decode
 from flagger.api.names import RELEASE_GROUP
 from flagger.api.quantities import format_time
 from flagger.api.status import CanaryStatus, RunRecord
 from flagger.kube.apply import merge_patch
 from flagger.kube.cluster import Cluster
-from flagger.kube.errors import Conflict
-from flagger.kube.objects import Object, annotations_of, resource_version_of
+from flagger.kube.errors import Conflict, NotFound
+from flagger.kube.objects import (
+    Object,
+    annotations_of,
+    key_of,
+    name_of,
+    namespace_of,
+    resource_version_of,
+    uid_of,
+)
 from flagger.runtime.kinds import CANARY
 
 log = structlog.get_logger(__name__)
 
 RUN_ANNOTATION = f"{RELEASE_GROUP}/run"
 """Holds `status.run` where the cluster's CRD is upstream's, which drops fields that it doesn't know."""
+
+
+class CanaryGone(Exception):  # noqa: N818 - a fact: somebody deleted it during its tick
+    """The Canary was deleted, or deleted and made again, since the tick began."""
 
 
 async def commit(cluster: Cluster, stored: Object, canary: Canary, status: CanaryStatus) -> None:
@@ -32,6 +45,7 @@ async def commit(cluster: Cluster, stored: Object, canary: Canary, status: Canar
 
     Raises:
         Conflict: the status was written by somebody else meanwhile.
+        CanaryGone: there is no such Canary any more.
     """
     patch = merge_patch(plain(canary.status), plain(status))
     if not patch:
@@ -39,11 +53,25 @@ async def commit(cluster: Cluster, stored: Object, canary: Canary, status: Canar
     try:
         answer = await _write(cluster, stored, patch)
     except Conflict:
-        fresh = await cluster.client.get(CANARY, canary.name, canary.namespace)
-        if fresh.get("status") != stored.get("status"):
-            raise
-        answer = await _write(cluster, fresh, patch)
+        answer = await _write(cluster, await _unmoved(cluster, stored), patch)
+    except NotFound as error:
+        raise CanaryGone(f"{canary.key} was deleted during its tick") from error
     await _keep_run(cluster, answer, status.run)
+
+
+async def _unmoved(cluster: Cluster, stored: Object) -> Object:
+    """The Canary as it is now, provided that its status is still the one that the tick started from."""
+    metadata = stored["metadata"]
+    try:
+        fresh = await cluster.client.get(CANARY, metadata["name"], metadata["namespace"])
+    except NotFound as error:
+        raise CanaryGone(f"{key_of(stored)} was deleted during its tick") from error
+    if uid_of(fresh) != uid_of(stored):
+        raise CanaryGone(f"{key_of(stored)} was deleted and made again during its tick")
+    if fresh.get("status") != stored.get("status"):
+        text = f"the status of {key_of(stored)} was written by somebody else meanwhile"
+        raise Conflict(409, "Conflict", text)
+    return fresh
 
 
 def plain(status: CanaryStatus) -> Object:
@@ -84,7 +112,14 @@ def plain_run(run: RunRecord) -> Object:
 def run_of(stored: Object) -> RunRecord | None:
     """The record of the run from the annotation, for clusters whose CRD drops it from the status."""
     text = annotations_of(stored).get(RUN_ANNOTATION)
-    return decode(json.loads(text), RunRecord) if text else None
+    if not text:
+        return None
+    try:
+        return decode(json.loads(text), RunRecord)
+    except (ValueError, FieldError) as error:
+        where = f"{name_of(stored)}.{namespace_of(stored)}"
+        log.warning("annotation ignored", canary=where, annotation=RUN_ANNOTATION, problem=str(error))
+        return None
 
 
 async def _write(cluster: Cluster, base: Object, patch: Object) -> Object:

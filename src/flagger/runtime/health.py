@@ -35,7 +35,9 @@ async def endpoints(
     async def metrics(_: web.Request) -> web.Response:
         # Thousands of series take a tenth of a second to render: not on the loop.
         body = await asyncio.to_thread(generate_latest, registry)
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+        answer = web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+        answer.enable_compression()
+        return answer
 
     app = web.Application()
     app.router.add_route("*", "/healthz", healthz)

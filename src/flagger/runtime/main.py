@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, contextmanager
-from dataclasses import replace
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -17,9 +14,9 @@ import structlog
 from flagger import __version__
 from flagger.kube.client import Client
 from flagger.kube.cluster import Cluster
-from flagger.kube.connection import Connection
+from flagger.kube.errors import ConfigError, KindMissing
 from flagger.kube.kubeconfig import load_connection
-from flagger.kube.lease import NAME, LeaderElection
+from flagger.kube.lease import NAME, LeaderElection, Terms
 from flagger.kube.resolver import ServiceResolver
 from flagger.metrics.analysis import MetricAnalysis
 from flagger.notify.events import Announcer
@@ -32,6 +29,7 @@ from flagger.runtime.health import endpoints
 from flagger.runtime.kinds import CANARY
 from flagger.runtime.schedule import Schedule
 from flagger.runtime.settings import Settings
+from flagger.runtime.signals import until_signalled
 from flagger.runtime.telemetry import Telemetry
 from flagger.runtime.watch import Watch
 from flagger.runtime.world import World
@@ -39,8 +37,6 @@ from flagger.workloads.base import Options
 from flagger.workloads.table import Workloads
 
 log = structlog.get_logger(__name__)
-
-Work = Callable[[], Coroutine[None, None, None]]
 
 LAST_WORDS = 2.0  # seconds to deliver what has been announced, at the end
 POPULATION_PERIOD = 10.0  # seconds between updates of flagger_canary_total
@@ -55,61 +51,42 @@ async def operate(settings: Settings) -> None:
     """Run the operator until it is told to stop.
 
     Raises:
-        ConfigError: no cluster can be found or reached with the configuration at hand.
+        ConfigError: no cluster can be found with the configuration at hand, or it lacks our CRDs.
+        KubeError: the cluster can't be reached, or refuses us.
         LeaseLost: another replica became the leader.
         OSError: the port can't be had.
     """
     log.info("starting flagger", version=__version__, mesh_provider=settings.mesh_provider)
-    stop = asyncio.Event()
-    with _signals(stop):
-        async with AsyncExitStack() as stack:
-            work = await _assemble(stack, settings)
-            task = asyncio.create_task(work(), name="operator")
-            stopping = asyncio.create_task(stop.wait(), name="signals")
-            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            if not task.done():
-                log.info("shutting down operator workers")
-                task.cancel()
-            await asyncio.gather(task, return_exceptions=not task.done())
+    await until_signalled(_serve(settings))
 
 
-async def _assemble(stack: AsyncExitStack, settings: Settings) -> Work:
-    """Start what every replica runs, and return what only the leader does."""
-    client = await stack.enter_async_context(
-        Client(_connection(settings), user_agent=f"flagger/{__version__}")
-    )
-    election = _election(client, settings)
-    writer = client.guarded(election.guard) if election else client
-    cluster = await stack.enter_async_context(Cluster(writer, namespace=settings.watched_namespace))
-    world = await _world(stack, cluster, settings)
-    advance = Advance(world)
-    schedule = Schedule(advance)
-    watch = Watch(cluster, settings, world.workloads, schedule, advance, world.clock)
-    port = int(settings.port)
-    ready = lambda: cluster.is_synced(CANARY)  # noqa: E731 - a name for what /readyz asks
-    await stack.enter_async_context(endpoints(settings.address, port, world.telemetry.registry, ready))
-
-    async def work() -> None:
-        watch.start()
-        async with asyncio.TaskGroup() as background:
-            telling = background.create_task(world.announcer.run(), name="announcements")
-            try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(schedule.run(), name="ticks")
-                    group.create_task(_count(watch, world.telemetry), name="population")
-            finally:
-                await _tell_the_rest(world)
-                telling.cancel()
-
-    return (lambda: election.lead(work)) if election else work
+async def _serve(settings: Settings) -> None:
+    """What every replica runs: caches and endpoints; the leader works."""
+    async with AsyncExitStack() as stack:
+        connection = load_connection(settings.kubeconfig_path, server=settings.master or None)
+        client = await stack.enter_async_context(Client(connection, user_agent=f"flagger/{__version__}"))
+        election = _election(client, settings)
+        writer = client.guarded(election.guard) if election else client
+        cluster = await stack.enter_async_context(Cluster(writer, namespace=settings.watched_namespace))
+        operator = Operator.of(await world_of(stack, cluster, client, settings))
+        registry = operator.world.telemetry.registry
+        await stack.enter_async_context(
+            endpoints(settings.address, settings.port_number, registry, lambda: cluster.is_synced(CANARY))
+        )
+        await _check(cluster)
+        await (election.lead(operator.run) if election else operator.run())
 
 
-async def _world(stack: AsyncExitStack, cluster: Cluster, settings: Settings) -> World:
-    resolver = None if os.environ.get("KUBERNETES_SERVICE_HOST") else ServiceResolver(cluster)
+async def world_of(stack: AsyncExitStack, cluster: Cluster, teller: Client, settings: Settings) -> World:
+    """Everything a tick works with; what must be closed is closed with `stack`.
+
+    `teller` writes the Events. It is not fenced: what was done must be told, even if the lease is lost since.
+    """
+    resolver = None if settings.in_cluster else ServiceResolver(cluster)
     outbound = await stack.enter_async_context(Outbound(resolver=resolver))
     webhooks = Webhooks(outbound)
     options = Options(labels=settings.labels, prefixes=settings.label_prefixes)
+    server, mesh = settings.metrics_server, settings.mesh_provider
     return World(
         cluster=cluster,
         settings=settings,
@@ -117,55 +94,67 @@ async def _world(stack: AsyncExitStack, cluster: Cluster, settings: Settings) ->
         workloads=Workloads(cluster, options),
         services=Services(cluster),
         routes=Routes(cluster),
-        metrics=MetricAnalysis(
-            cluster, outbound, metrics_server=settings.metrics_server, mesh=settings.mesh_provider
-        ),
+        metrics=MetricAnalysis(cluster, outbound, metrics_server=server, mesh=mesh),
         webhooks=webhooks,
-        announcer=Announcer(cluster.client, webhooks, event_webhook=settings.event_webhook),
-        telemetry=Telemetry(__version__, settings.mesh_provider),
+        announcer=Announcer(teller, webhooks, event_webhook=settings.event_webhook),
+        telemetry=Telemetry(__version__, mesh),
     )
 
 
-def _connection(settings: Settings) -> Connection:
-    connection = load_connection(settings.kubeconfig_path)
-    return replace(connection, server=settings.master) if settings.master else connection
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """What the leader runs: changes wake Canaries, the schedule ticks them, the announcer tells."""
+
+    world: World
+    schedule: Schedule
+    watch: Watch
+
+    @classmethod
+    def of(cls, world: World) -> Operator:
+        """The parts, put together; nothing runs yet."""
+        advance = Advance(world)
+        schedule = Schedule(advance)
+        return cls(world, schedule, Watch(world, schedule, advance))
+
+    async def run(self) -> None:
+        """Work until cancelled; what has been announced by then is still delivered."""
+        self.watch.start()
+        async with asyncio.TaskGroup() as background:
+            telling = background.create_task(self.world.announcer.run(), name="announcements")
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self.schedule.run(), name="ticks")
+                    group.create_task(self._count(), name="population")
+            finally:
+                await self._tell_the_rest()
+                telling.cancel()
+
+    async def _count(self) -> None:
+        while True:
+            self.world.telemetry.population(self.world.registry.population())
+            await asyncio.sleep(POPULATION_PERIOD)
+
+    async def _tell_the_rest(self) -> None:
+        try:
+            async with asyncio.timeout(LAST_WORDS):
+                await self.world.announcer.drain()
+        except TimeoutError:
+            log.warning("some events could not be delivered before the end")
+
+
+async def _check(cluster: Cluster) -> None:
+    """See to it that Canaries can be listed, before anything is promised."""
+    try:
+        await cluster.list(CANARY)
+    except KindMissing as error:
+        raise ConfigError(
+            f"Canary CRD is not registered: {error}; install it with kubectl apply -f deploy/crds"
+        ) from error
 
 
 def _election(client: Client, settings: Settings) -> LeaderElection | None:
     if not settings.enable_leader_election:
         return None
     namespace = settings.namespace or settings.leader_election_namespace
-    return LeaderElection(client, namespace, NAME, f"{socket.gethostname()}_{uuid4()}")
-
-
-async def _tell_the_rest(world: World) -> None:
-    try:
-        async with asyncio.timeout(LAST_WORDS):
-            await world.announcer.drain()
-    except TimeoutError:
-        log.warning("some events could not be delivered before the end")
-
-
-async def _count(watch: Watch, telemetry: Telemetry) -> None:
-    while True:
-        telemetry.population(watch.population())
-        await asyncio.sleep(POPULATION_PERIOD)
-
-
-@contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
-    """The first SIGINT or SIGTERM stops in order, the second at once."""
-    loop = asyncio.get_running_loop()
-
-    def receive() -> None:
-        if stop.is_set():
-            os._exit(1)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, receive)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+    terms = Terms(settings.lease_duration, settings.lease_renew_deadline, settings.lease_retry_period)
+    return LeaderElection(client, namespace, NAME, f"{socket.gethostname()}_{uuid4()}", terms=terms)

@@ -53,4 +53,3 @@ async def perform(world: World, view: View, effect: Effect) -> None:
 async def _route(world: World, view: View, split: Split) -> None:
     if view.router is not None and Feature.WEIGHTS in view.router.features:
         await world.routes.reconcile(view.canary, view.router, split)
-    world.telemetry.split(view.canary, split)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import itertools
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
@@ -20,10 +21,18 @@ Tick = Callable[[str], Awaitable[float | None]]
 
 @dataclass(slots=True)
 class _Entry:
+    """A key. `serial` is that of the place in the heap that counts; `dropped`, that it ends with its tick."""
+
     due: float | None = None
     running: bool = False
+    dropped: bool = False
     failures: int = 0
-    serial: int = field(default=0)
+    serial: int = 0
+
+
+def double(failures: int) -> float:
+    """Seconds to wait after the nth failure in a row, from 1: 2, 4, 8, … 60."""
+    return min(60.0, 2.0 ** min(failures, 10))
 
 
 class Schedule:
@@ -33,17 +42,14 @@ class Schedule:
     """
 
     def __init__(
-        self,
-        tick: Tick,
-        *,
-        concurrency: int = 64,
-        backoff: Callable[[int], float] = lambda n: min(60.0, 2.0**n),
+        self, tick: Tick, *, concurrency: int = 64, backoff: Callable[[int], float] = double
     ) -> None:
         self._tick = tick
         self._slots = asyncio.Semaphore(concurrency)
         self._backoff = backoff
         self._entries: dict[str, _Entry] = {}
         self._heap: list[tuple[float, int, str]] = []
+        self._serials = itertools.count(1)
         self._changed = asyncio.Event()
 
     def __len__(self) -> int:
@@ -52,32 +58,40 @@ class Schedule:
     def wake(self, key: str, after: float = 0.0) -> None:
         """Look at `key` in `after` seconds, or earlier if that is due already."""
         entry = self._entries.setdefault(key, _Entry())
+        entry.dropped = False
         due = asyncio.get_running_loop().time() + after
         if entry.due is None or due < entry.due:
             self._set(key, entry, due)
 
-    def due_in(self, key: str) -> float | None:
-        """Seconds until the next tick of `key`; None when none is planned."""
+    def rearm(self, key: str, after: float) -> None:
+        """Look at `key` in `after` seconds and not before; beside a tick under way, as `wake`."""
         entry = self._entries.get(key)
-        if entry is None or entry.due is None:
-            return None
-        return max(0.0, entry.due - asyncio.get_running_loop().time())
+        if entry is not None and not entry.running:
+            entry.due = None
+        self.wake(key, after)
+
+    def is_running(self, key: str) -> bool:
+        """Whether a tick of `key` is under way."""
+        entry = self._entries.get(key)
+        return entry is not None and entry.running
 
     def drop(self, key: str) -> None:
         """Forget `key`; a tick under way ends but is not followed by another."""
-        self._entries.pop(key, None)
+        entry = self._entries.get(key)
+        if entry is None:
+            return
+        entry.due, entry.serial = None, 0
+        entry.dropped = True  # kept to its end: a namesake that comes meanwhile must not tick beside it
+        if not entry.running:
+            del self._entries[key]
 
     async def run(self) -> None:
         """Tick what is due, until cancelled; ticks under way are cancelled too."""
         async with asyncio.TaskGroup() as group:
             while True:
-                key, entry = await self._next()
                 await self._slots.acquire()
-                if self._entries.get(key) is not entry or entry.running:
-                    self._slots.release()
-                    continue
-                entry.due, entry.running = None, True
-                entry.serial += 1  # plans made meanwhile are covered by this tick
+                key, entry = await self._next()
+                entry.due, entry.running, entry.serial = None, True, 0
                 group.create_task(self._run(key, entry), name=f"tick {key}")
 
     async def _next(self) -> tuple[str, _Entry]:
@@ -113,7 +127,8 @@ class Schedule:
             entry.failures += 1
             again = self._backoff(entry.failures)
             begun = asyncio.get_running_loop().time()
-            log.exception("tick failed", key=key, retry_seconds=again)
+            namespace, _, name = key.partition("/")
+            log.exception("tick failed", canary=f"{name}.{namespace}", retry_seconds=again)
         finally:
             entry.running = False
             self._slots.release()
@@ -121,7 +136,8 @@ class Schedule:
 
     def _replan(self, key: str, entry: _Entry, due: float | None) -> None:
         """Plan the next tick; a wake-up that came during this one goes first."""
-        if self._entries.get(key) is not entry:
+        if entry.dropped:
+            del self._entries[key]
             return
         if entry.due is None or (due is not None and due < entry.due):
             entry.due = due
@@ -129,7 +145,6 @@ class Schedule:
             self._set(key, entry, entry.due)
 
     def _set(self, key: str, entry: _Entry, due: float) -> None:
-        entry.due = due
-        entry.serial += 1
+        entry.due, entry.serial = due, next(self._serials)
         heapq.heappush(self._heap, (due, entry.serial, key))
         self._changed.set()

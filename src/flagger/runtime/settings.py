@@ -2,32 +2,32 @@
 
 The names of flags are upstream's, so container arguments keep working; help and docs come from this table.
 """
+# ruff: noqa: RUF009 -- `_flag` makes a field, as `field` does
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from flagger.api.analysis import INTERVAL_FLOOR
-from flagger.api.errors import FieldError
-from flagger.api.quantities import parse_duration
+from flagger.api.quantities import format_duration, parse_duration
+from flagger.kube.lease import Terms
 
-_IGNORED = frozenset(
-    {
-        *("v", "vmodule", "logtostderr", "alsologtostderr", "stderrthreshold", "log_dir", "log_file"),
-        *("log_file_max_size", "log_backtrace_at", "add_dir_header", "skip_headers", "skip_log_headers"),
-        *("one_output", "zap-replace-globals", "kubeconfig-qps", "kubeconfig-burst", "threadiness"),
-        "control-loop-interval",
-    }
+_KLOG_SWITCHES = frozenset(
+    {"logtostderr", "alsologtostderr", "add_dir_header", "skip_headers", "skip_log_headers", "one_output"}
 )
+_KLOG_VALUES = frozenset(
+    {"v", "vmodule", "stderrthreshold", "log_dir", "log_file", "log_file_max_size", "log_backtrace_at"}
+)
+_TUNING = frozenset({"kubeconfig-qps", "kubeconfig-burst", "threadiness", "control-loop-interval"})
+_SWITCHES = _KLOG_SWITCHES | {"zap-replace-globals"}
+IGNORED = _SWITCHES | _KLOG_VALUES | _TUNING
 """Flags of upstream that have nothing to set here; taken so that its manifests start."""
 
-_SWITCHES = frozenset(
-    {"logtostderr", "alsologtostderr", "add_dir_header", "one_output", "zap-replace-globals"}
-)
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
@@ -40,8 +40,8 @@ class HelpRequested(Exception):  # noqa: N818 - not an error
     """`-h` or `-help` was given."""
 
 
-def _flag(default: Any, text: str, *, env: str = "") -> Any:
-    return field(default=default, metadata={"help": text, "env": env})
+def _flag(default: Any, text: str, *, env: str = "", one_of: Sequence[str] = ()) -> Any:
+    return field(default=default, metadata={"help": text, "env": env, "one_of": one_of})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +68,18 @@ class Settings:
     ingress_class: str = _flag("", "ingress class of generated HTTPProxy objects")
     enable_config_tracking: bool = _flag(True, "track and copy the ConfigMaps and Secrets of targets")
     no_cross_namespace_refs: bool = _flag(False, "refuse references into other namespaces")
-    analysis_interval_floor: timedelta = _flag(INTERVAL_FLOOR, "shortest analysis interval that is honoured")  # noqa: RUF009 - a field, like all others
-    log_level: str = _flag("debug", "debug, info, warn, error, fatal or panic")
-    zap_encoding: str = _flag("json", "log lines as json or console")
+    analysis_interval_floor: timedelta = _flag(INTERVAL_FLOOR, "shortest analysis interval that is honoured")
+    log_level: str = _flag("debug", "debug, info, warn, error, fatal or panic; anything else is info")
+    zap_encoding: str = _flag("json", "log lines as json or console", one_of=("json", "console"))
     port: str = _flag("8080", "port of /metrics, /healthz and /readyz")
     address: str = _flag("", "address to listen on; all interfaces when empty")
     enable_leader_election: bool = _flag(False, "act only while holding the Lease flagger-leader-election")
     leader_election_namespace: str = _flag("kube-system", "namespace of the Lease; -namespace wins when set")
+    lease_duration: timedelta = _flag(
+        Terms().duration, "when the Lease of a leader that is gone is taken over"
+    )
+    lease_renew_deadline: timedelta = _flag(Terms().renew_deadline, "when a leader that can't renew gives up")
+    lease_retry_period: timedelta = _flag(Terms().retry, "time between two attempts at the Lease")
     cluster_name: str = _flag("", "name of the cluster in alerts")
     event_webhook: str = _flag("", "URL that receives all events", env="EVENT_WEBHOOK_URL")
     slack_url: str = _flag("", "Slack webhook or API address of global alerts", env="SLACK_URL")
@@ -85,6 +90,13 @@ class Settings:
     msteams_url: str = _flag("", "MS Teams webhook; takes precedence over Slack", env="MSTEAMS_URL")
     msteams_proxy_url: str = _flag("", "HTTP proxy for MS Teams", env="MSTEAMS_PROXY_URL")
     version: bool = _flag(False, "print the version and exit")
+    in_cluster: bool = False
+    """Whether this process is a pod of a cluster, and so knows the names of its Services."""
+
+    @property
+    def port_number(self) -> int:
+        """The port as a number."""
+        return int(self.port)
 
     @property
     def kubeconfig_path(self) -> Path | None:
@@ -99,12 +111,12 @@ class Settings:
     @property
     def labels(self) -> tuple[str, ...]:
         """The candidates for the selector label, in order."""
-        return tuple(self.selector_labels.split(","))
+        return _items(self.selector_labels)
 
     @property
     def label_prefixes(self) -> tuple[str, ...]:
         """The prefixes of labels and annotations that are copied to generated workloads."""
-        return tuple(prefix for prefix in self.include_label_prefix.split(",") if prefix)
+        return _items(self.include_label_prefix)
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -117,51 +129,61 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         HelpRequested: help was asked for.
     """
     values: dict[str, Any] = {}
-    types = get_type_hints(Settings)
-    for name, text in _flags(arguments):
-        if name in _IGNORED:
-            continue
-        key = name.replace("-", "_")
-        if key not in types:
-            raise UsageError(f"flag provided but not defined: -{name}")
-        values[key] = _value(name, text, types[key])
-    for item in fields(Settings):
-        variable = item.metadata["env"]
-        if variable and environment.get(variable):
-            values[item.name] = environment[variable]
-    return Settings(**values)
+    for name, text in _words(arguments):
+        if name not in IGNORED:
+            values[_FLAGS[name].name] = _value(name, text)
+    for item in _FLAGS.values():
+        if environment.get(item.metadata["env"]):
+            values[item.name] = environment[item.metadata["env"]]
+    settings = Settings(**values, in_cluster=bool(environment.get("KUBERNETES_SERVICE_HOST")))
+    _check(settings)
+    return settings
 
 
 def usage() -> str:
     """The flags with their defaults, one a paragraph."""
     lines = ["Usage of flagger run:"]
-    for item in fields(Settings):
-        default = item.default if item.default is not MISSING else ""
-        shown = f" (default {_shown(default)})" if default not in ("", False) else ""
+    for name, item in _FLAGS.items():
+        shown = f" (default {_shown(item.default)})" if item.default not in ("", False) else ""
         variable = f"; ${item.metadata['env']} wins over it" if item.metadata["env"] else ""
-        lines.append(f"  -{item.name.replace('_', '-')}\n        {item.metadata['help']}{variable}{shown}")
+        lines.append(f"  -{name}\n        {item.metadata['help']}{variable}{shown}")
+    ignored = ", ".join(f"-{name}" for name in sorted(IGNORED))
+    lines.append(f"Taken for the sake of existing manifests, without effect: {ignored}")
     return "\n".join(lines)
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, timedelta):
-        return f"{value.total_seconds():g}s"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+_FLAGS: Mapping[str, Field[Any]] = {
+    item.name.replace("_", "-"): item for item in fields(Settings) if item.metadata
+}
+_TYPES = get_type_hints(Settings)
 
 
-def _flags(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+def _items(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _shown(default: object) -> str:
+    if isinstance(default, timedelta):
+        return format_duration(default)
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _words(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     """Names and values of the flags; the value of a lone switch is None."""
     rest = iter(arguments)
-    types = get_type_hints(Settings)
     for word in rest:
         if not word.startswith("-") or word in {"-", "--"}:
             return
-        name, equals, text = word.lstrip("-").partition("=")
+        name, equals, text = word.removeprefix("-").removeprefix("-").partition("=")
+        if not name or name.startswith("-"):
+            raise UsageError(f"bad flag syntax: {word}")
         if name in {"h", "help"}:
             raise HelpRequested
+        if name not in IGNORED and name not in _FLAGS:
+            raise UsageError(f"flag provided but not defined: -{name}")
         if equals:
             yield name, text
-        elif types.get(name.replace("-", "_")) is bool or name in _SWITCHES:
+        elif name in _SWITCHES or (name in _FLAGS and _TYPES[_FLAGS[name].name] is bool):
             yield name, None
         else:
             value = next(rest, None)
@@ -170,7 +192,8 @@ def _flags(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
             yield name, value
 
 
-def _value(name: str, text: str | None, kind: type) -> Any:
+def _value(name: str, text: str | None) -> Any:
+    kind = _TYPES[_FLAGS[name].name]
     if text is None or (kind is bool and text in _TRUE):
         return True
     if kind is bool:
@@ -181,5 +204,26 @@ def _value(name: str, text: str | None, kind: type) -> Any:
         return text
     try:
         return parse_duration(text)
-    except FieldError as error:
-        raise UsageError(f"invalid value {text!r} for flag -{name}: {error.problem}") from error
+    except ValueError as error:
+        raise UsageError(f"invalid value for flag -{name}: {error}") from error
+
+
+def _check(settings: Settings) -> None:
+    """What the types don't say.
+
+    Raises:
+        UsageError: a value is none of those that there are, or doesn't go with another.
+    """
+    if settings.kubeconfig_service_mesh not in ("", settings.kubeconfig):
+        raise UsageError("-kubeconfig-service-mesh: routes in another cluster are not supported yet")
+    for name, item in _FLAGS.items():
+        allowed = item.metadata["one_of"]
+        if allowed and getattr(settings, item.name) not in allowed:
+            raise UsageError(f"invalid value for flag -{name}: use one of {', '.join(allowed)}")
+    if not settings.port.isdecimal() or int(settings.port) > 65535:
+        raise UsageError(f"invalid value {settings.port!r} for flag -port: it is no port number")
+    terms = (timedelta(), settings.lease_retry_period, settings.lease_renew_deadline, settings.lease_duration)
+    if not all(shorter < longer for shorter, longer in pairwise(terms)):
+        raise UsageError(
+            "-lease-retry-period must be below -lease-renew-deadline, that below -lease-duration"
+        )

@@ -12,7 +12,7 @@ from flagger.api.canary import Canary
 from flagger.api.errors import FieldError
 from flagger.api.validate import validate
 from flagger.kube.objects import Object
-from flagger.rollout.state import Feature, Snapshot, Split
+from flagger.rollout.state import Snapshot
 from flagger.routing.base import RouteError, Router
 from flagger.routing.table import ROUTERS, router_for
 from flagger.runtime.commit import run_of
@@ -25,7 +25,7 @@ class View:
     """A snapshot and the handles that its repairs and effects need.
 
     `stored` is the Canary as it is in the cluster. `workload` and `router` are None for a kind or provider
-    that there is none for, `sighting` while the target is missing.
+    that there is none for, `sighting` while the target is missing. `warnings` are faults that don't stop it.
     """
 
     seen: Snapshot
@@ -33,6 +33,7 @@ class View:
     workload: Workload | None
     router: Router | None
     sighting: Sighting | None
+    warnings: tuple[FieldError, ...] = ()
 
     @property
     def canary(self) -> Canary:
@@ -40,20 +41,34 @@ class View:
         return self.seen.canary
 
 
-async def view(world: World, stored: Object, last_reason: str) -> View:
-    """Look at everything that concerns one Canary.
+def read(stored: Object) -> Canary:
+    """The typed Canary, with the record of its run wherever that is kept.
 
     Raises:
         FieldError: the object can't be read as a Canary at all.
     """
-    canary = _with_run(Canary.parse(stored), stored)
+    canary = Canary.parse(stored)
+    if canary.status.run is not None:
+        return canary
+    return with_fields(canary, status=with_fields(canary.status, run=run_of(stored)))
+
+
+async def view(world: World, stored: Object, canary: Canary, last_reason: str) -> View:
+    """Look at everything that concerns one Canary, which is `stored` as `read`.
+
+    Raises:
+        KubeError: what it looks at can't be read.
+    """
     provider = canary.provider(world.settings.mesh_provider)
     router, workload = router_for(provider), world.workloads.of(canary)
-    problems = (*_problems(world, canary), *_unserved(canary, workload, provider, router))
+    default, everywhere = world.settings.mesh_provider, not world.settings.no_cross_namespace_refs
+    findings = validate(canary, provider=default, cross_namespace=everywhere)
+    faults = (finding.error for finding in findings if finding.is_error)
+    problems = (*faults, *_unserved(canary, workload, provider, router), *_disputes(world, canary))
     now = world.clock().replace(microsecond=0)
     sighting, trouble = await _sight(workload, canary, now)
     seen = Snapshot(
-        canary=canary,
+        canary=_labelled(canary, sighting),
         status=canary.status,
         now=now,
         provider=provider,
@@ -67,19 +82,10 @@ async def view(world: World, stored: Object, last_reason: str) -> View:
     )
     if router is not None and not problems:
         seen = await _with_split(world, seen, router)
-    return View(seen=seen, stored=stored, workload=workload, router=router, sighting=sighting)
-
-
-def _with_run(canary: Canary, stored: Object) -> Canary:
-    if canary.status.run is not None:
-        return canary
-    return with_fields(canary, status=with_fields(canary.status, run=run_of(stored)))
-
-
-def _problems(world: World, canary: Canary) -> tuple[FieldError, ...]:
-    default, everywhere = world.settings.mesh_provider, not world.settings.no_cross_namespace_refs
-    findings = validate(canary, provider=default, cross_namespace=everywhere)
-    return tuple(finding.error for finding in findings if finding.is_error)
+    warnings = tuple(finding.error for finding in findings if not finding.is_error)
+    return View(
+        seen=seen, stored=stored, workload=workload, router=router, sighting=sighting, warnings=warnings
+    )
 
 
 def _unserved(
@@ -94,6 +100,22 @@ def _unserved(
         yield FieldError("spec.provider", f"{provider!r} is not supported", fix)
 
 
+def _disputes(world: World, canary: Canary) -> Iterator[FieldError]:
+    dispute = world.registry.dispute(canary)
+    if dispute is not None:
+        yield dispute
+
+
+def _labelled(canary: Canary, sighting: Sighting | None) -> Canary:
+    """Routing objects carry the Services' own label, as upstream's do, where `service.apex` is given."""
+    service = canary.spec.service
+    if service.apex is None or sighting is None or sighting.selector is None:
+        return canary
+    labels = {**service.apex.labels, sighting.selector.label: canary.service_names.apex}
+    apex = with_fields(service.apex, labels=labels)
+    return with_fields(canary, spec=with_fields(canary.spec, service=with_fields(service, apex=apex)))
+
+
 async def _sight(workload: Workload | None, canary: Canary, now: datetime) -> tuple[Sighting | None, str]:
     if workload is None:
         return None, ""
@@ -104,9 +126,6 @@ async def _sight(workload: Workload | None, canary: Canary, now: datetime) -> tu
 
 
 async def _with_split(world: World, seen: Snapshot, router: Router) -> Snapshot:
-    """The snapshot with what the routes say; a router without weights has nothing to read."""
-    if Feature.WEIGHTS not in router.features:
-        return replace(seen, split=Split(100 if seen.status.iterations > 0 else 0))
     try:
         return replace(seen, split=await world.routes.split(seen.canary, router))
     except RouteError as error:

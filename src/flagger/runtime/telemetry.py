@@ -94,8 +94,8 @@ class Telemetry:
         counter.labels(canary.target_name, canary.namespace, strategy, str(status)).inc()
 
     def forget(self, canary: Canary) -> None:
-        """Drop the gauges of a deleted Canary."""
-        for gauge in (self._status, self._analysis, self._duration):
-            gauge.remove_by_labels({"name": canary.target_name, "namespace": canary.namespace})
+        """Drop the series of a deleted Canary."""
+        for family in (self._status, self._analysis, self._duration, self._successes, self._failures):
+            family.remove_by_labels({"name": canary.target_name, "namespace": canary.namespace})
         for workload in (canary.primary_name, canary.target_name):
             self._weight.remove_by_labels({"workload": workload, "namespace": canary.namespace})

@@ -6,166 +6,148 @@ another revision of its target, or the readiness that its last tick waits for.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Iterator
+from functools import partial
 
 from flagger.api.canary import Canary
 from flagger.api.errors import FieldError
 from flagger.api.phases import ACTIVE, INITIAL
-from flagger.kube.cluster import Cluster
+from flagger.kube.cache import OnChange
 from flagger.kube.objects import SERVICE, Kind, Object, key_of, name_of, namespace_of
 from flagger.rollout.state import Wait
-from flagger.routing.table import ROUTERS, router_for
+from flagger.routing.table import router_for
 from flagger.runtime.advance import Advance
 from flagger.runtime.kinds import CANARY
+from flagger.runtime.registry import Reference, claims_of
 from flagger.runtime.schedule import Schedule
-from flagger.runtime.settings import Settings
+from flagger.runtime.world import World
 from flagger.workloads.base import Workload
-from flagger.workloads.table import Workloads
-
-Reference = tuple[str, str, str]
-"""Kind, namespace and name of an object that a Canary looks at."""
 
 
 class Watch:
-    """Knows which Canary looks at which objects; subscribes to each kind when a Canary first needs it."""
+    """Follows the Canaries, and each kind of object from when a Canary first looks at one."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        settings: Settings,
-        workloads: Workloads,
-        schedule: Schedule,
-        advance: Advance,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._cluster, self._settings, self._clock = cluster, settings, clock
-        self._workloads, self._schedule, self._advance = workloads, schedule, advance
-        self._canaries: dict[str, Canary] = {}
-        self._looked_at: dict[Reference, set[str]] = defaultdict(set)
+    def __init__(self, world: World, schedule: Schedule, advance: Advance) -> None:
+        self._world, self._schedule, self._advance = world, schedule, advance
         self._subscribed: set[Kind] = set()
 
     def start(self) -> None:
-        """Follow all Canaries and, through them, whatever they refer to."""
-        self._cluster.subscribe(CANARY, self._canary_changed)
-
-    @property
-    def canaries(self) -> list[Canary]:
-        """All Canaries that can be read."""
-        return list(self._canaries.values())
-
-    def population(self) -> dict[str, int]:
-        """Number of Canaries per namespace."""
-        return dict(Counter(canary.namespace for canary in self._canaries.values()))
+        """Follow all Canaries and, through them, whatever they look at."""
+        self._subscribe(CANARY, self._canary_changed)
 
     def _canary_changed(self, old: Object | None, new: Object | None) -> None:
         key = key_of(new or old or {})
-        self._forget(key)
+        before = self._world.registry.forget(key)
         if new is None:
             self._schedule.drop(key)
             self._advance.forget(key)
+            if before is not None:
+                self._world.telemetry.forget(before)
+                self._wake_rivals(before)
             return
         try:
             canary = Canary.parse(new)
         except FieldError:
-            self._schedule.wake(key)  # the tick says what is wrong
+            if _intent_of(old) != _intent_of(new):
+                self._schedule.wake(key)  # the tick says what is wrong
             return
-        self._remember(key, canary)
+        self._remember(canary)
+        if before is not None and claims_of(before) != claims_of(canary):
+            self._wake_rivals(before)
         if old is None:
             self._schedule.wake(key, self._until_due(canary))
-        elif old["metadata"].get("generation") != new["metadata"].get("generation"):
-            self._spec_changed(key, canary)
+        elif _intent_of(old) != _intent_of(new):
+            self._spec_changed(canary)
 
-    def _spec_changed(self, key: str, canary: Canary) -> None:
+    def _spec_changed(self, canary: Canary) -> None:
         """A running analysis keeps its pace under the new settings; anything else looks at them at once."""
-        running = canary.status.phase in ACTIVE and not canary.spec.suspend
-        due = self._schedule.due_in(key)
-        self._schedule.wake(key, self._until_due(canary) if running and due is not None else 0.0)
+        if canary.status.phase not in ACTIVE or canary.spec.suspend or canary.is_deleting:
+            self._schedule.wake(canary.key)
+        elif self._schedule.is_running(canary.key):
+            self._schedule.wake(canary.key, self._interval(canary))
+        else:
+            self._schedule.rearm(canary.key, self._until_due(canary))
 
     def _until_due(self, canary: Canary) -> float:
-        """Seconds to the next tick of a Canary that is met for the first time.
+        """Seconds to the next tick of a Canary whose last one is not known of.
 
         A run that was under way keeps its rhythm; the last write of its status is when it last moved.
         """
         since = canary.status.last_transition_time
         if canary.status.phase not in ACTIVE or since is None:
             return 0.0
-        interval = canary.interval(self._settings.analysis_interval_floor)
-        passed = self._clock() - since
-        return max(0.0, min(interval.total_seconds(), (interval - passed).total_seconds()))
+        interval, passed = self._interval(canary), (self._world.clock() - since).total_seconds()
+        return max(0.0, min(interval, interval - passed))
 
-    def _remember(self, key: str, canary: Canary) -> None:
-        self._canaries[key] = canary
-        workload = self._workloads.of(canary)
+    def _interval(self, canary: Canary) -> float:
+        return canary.interval(self._world.settings.analysis_interval_floor).total_seconds()
+
+    def _remember(self, canary: Canary) -> None:
+        workload = self._world.workloads.of(canary)
+        self._world.registry.remember(canary, self._references(canary, workload))
         if workload is not None:
-            self._subscribe(workload.kind, self._workload_changed)
-        self._subscribe(SERVICE, self._other_changed)
-        for kind in self._route_kinds(canary):
-            self._subscribe(kind, self._other_changed)
-        for reference in self._references(canary, workload):
-            self._looked_at[reference].add(key)
+            self._subscribe(workload.kind, partial(self._workload_changed, workload.kind))
+        for kind in (SERVICE, *self._route_kinds(canary)):
+            self._subscribe(kind, partial(self._other_changed, kind))
 
-    def _forget(self, key: str) -> None:
-        canary = self._canaries.pop(key, None)
-        if canary is None:
-            return
-        for reference in self._references(canary, self._workloads.of(canary)):
-            self._looked_at[reference].discard(key)
-            if not self._looked_at[reference]:
-                del self._looked_at[reference]
+    def _wake_rivals(self, canary: Canary) -> None:
+        """What this Canary no longer claims may be what a younger one has been waiting for."""
+        for rival in self._world.registry.rivals(canary):
+            self._schedule.wake(rival.key)
 
     def _route_kinds(self, canary: Canary) -> Iterator[Kind]:
-        provider = canary.provider(self._settings.mesh_provider)
-        router = router_for(provider) if provider in ROUTERS else None
+        router = router_for(canary.provider(self._world.settings.mesh_provider))
         yield from router.kinds if router else ()
 
     def _references(self, canary: Canary, workload: Workload | None) -> Iterator[Reference]:
         if workload is not None:
-            yield workload.kind.kind, canary.namespace, canary.target_name
-            yield workload.kind.kind, canary.namespace, canary.primary_name
+            yield workload.kind, canary.namespace, canary.target_name
+            yield workload.kind, canary.namespace, canary.primary_name
         for name in canary.service_names:
-            yield SERVICE.kind, canary.namespace, name
+            yield SERVICE, canary.namespace, name
         for kind in self._route_kinds(canary):
-            yield kind.kind, canary.namespace, canary.service_names.apex
+            yield kind, canary.namespace, canary.service_names.apex
 
-    def _subscribe(self, kind: Kind, on_change: Callable[[Object | None, Object | None], None]) -> None:
+    def _subscribe(self, kind: Kind, on_change: OnChange) -> None:
         if kind not in self._subscribed:
             self._subscribed.add(kind)
-            self._cluster.subscribe(kind, on_change)
+            self._world.cluster.subscribe(kind, on_change)
 
-    def _concerned(self, obj: Object) -> list[tuple[str, Canary]]:
-        reference = (str(obj.get("kind", "")), namespace_of(obj), name_of(obj))
-        return [(key, self._canaries[key]) for key in self._looked_at.get(reference, ())]
+    def _concerned(self, kind: Kind, obj: Object) -> list[Canary]:
+        return self._world.registry.looking_at((kind, namespace_of(obj), name_of(obj)))
 
-    def _workload_changed(self, old: Object | None, new: Object | None) -> None:
-        for key, canary in self._concerned(new or old or {}):
-            workload = self._workloads.of(canary)
-            if workload is not None and self._matters(key, canary, workload, (old, new)):
-                self._schedule.wake(key)
+    def _workload_changed(self, kind: Kind, old: Object | None, new: Object | None) -> None:
+        for canary in self._concerned(kind, new or old or {}):
+            if self._matters(canary, old, new):
+                self._schedule.wake(canary.key)
 
-    def _matters(
-        self, key: str, canary: Canary, workload: Workload, change: tuple[Object | None, Object | None]
-    ) -> bool:
+    def _matters(self, canary: Canary, old: Object | None, new: Object | None) -> bool:
         """Whether a change of the target or the primary is worth a tick of its own."""
-        old, new = change
-        if old is None or new is None:
-            return canary.status.phase not in ACTIVE or self._advance.waits.get(key) is not None
-        primary = name_of(new) == canary.primary_name
-        if not primary and workload.revision_of(old) != workload.revision_of(new):
-            return True
-        wait = Wait.PRIMARY if primary else Wait.TARGET
-        if self._advance.waits.get(key) is not wait:
+        workload, wait = self._world.workloads.of(canary), self._advance.waits_for(canary.key)
+        if workload is None:
             return False
-        return workload.readiness(canary, new, self._clock()).ready
+        primary = name_of(new or old or {}) == canary.primary_name
+        if new is None or (old is None and not primary):
+            return canary.status.phase not in ACTIVE or wait is not None
+        if old is not None and not primary and workload.revision_of(old) != workload.revision_of(new):
+            return True
+        if wait is not (Wait.PRIMARY if primary else Wait.TARGET):
+            return False
+        return workload.readiness(canary, new, self._world.clock()).ready
 
-    def _other_changed(self, old: Object | None, new: Object | None) -> None:
+    def _other_changed(self, kind: Kind, old: Object | None, new: Object | None) -> None:
         """A Service or route changed: an idle Canary puts it right at once, others in time."""
-        for key, canary in self._concerned(new or old or {}):
-            waiting = self._advance.waits.get(key) is Wait.ROUTE
+        for canary in self._concerned(kind, new or old or {}):
+            waiting = self._advance.waits_for(canary.key) is Wait.ROUTE
             resting = canary.status.phase not in ACTIVE | INITIAL
             if waiting or (resting and _spec_differs(old, new)):
-                self._schedule.wake(key)
+                self._schedule.wake(canary.key)
+
+
+def _intent_of(stored: Object | None) -> tuple[object, object]:
+    """Changes when somebody wants something else of a Canary; not with its status."""
+    metadata = stored["metadata"] if stored else {}
+    return metadata.get("generation"), metadata.get("deletionTimestamp")
 
 
 def _spec_differs(old: Object | None, new: Object | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from flagger.kube.cluster import Cluster
@@ -12,6 +12,7 @@ from flagger.notify.events import Announcer
 from flagger.notify.webhooks import Webhooks
 from flagger.routing.services import Services
 from flagger.routing.sync import Routes
+from flagger.runtime.registry import Registry
 from flagger.runtime.settings import Settings
 from flagger.runtime.telemetry import Telemetry
 from flagger.workloads.table import Workloads
@@ -34,3 +35,4 @@ class World:
     webhooks: Webhooks
     announcer: Announcer
     telemetry: Telemetry
+    registry: Registry = field(default_factory=Registry)

@@ -1,0 +1,1 @@
+"""Gateway API: one HTTPRoute of the apex's name."""
