@@ -166,12 +166,28 @@ def named(obj: Object, kind: ResourceType) -> Object:
             f'{given_kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
             f"converting ({given_kind}) to ({kind.kind}): unknown conversion"
         )
-    metadata = obj.get("metadata")
-    if metadata is not None and not isinstance(metadata, dict):
-        raise bad_request(
-            f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: metadata'
-        )
-    return obj | {"kind": kind.kind, "apiVersion": expected, "metadata": dict(metadata or {})}
+    return obj | {"kind": kind.kind, "apiVersion": expected, "metadata": _metadata(obj, kind)}
+
+
+TEXTS = ("name", "generateName", "namespace", "uid", "resourceVersion")
+"""Members of metadata that are looked at before the object as a whole is checked."""
+
+
+def _metadata(obj: Object, kind: ResourceType) -> Object:
+    given = obj.get("metadata")
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise _mistyped(kind, "metadata", "ObjectMeta")
+    for name in TEXTS:
+        if not isinstance(given.get(name), str | None):
+            raise _mistyped(kind, f"metadata.{name}", "string")
+    return dict(given)
+
+
+def _mistyped(kind: ResourceType, field: str, wanted: str) -> ApiError:
+    what = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}'
+    return bad_request(f"{what}: json: cannot unmarshal {kind.kind}.{field} into a value of type {wanted}")
 
 
 def check_fields(call: Call, obj: Object) -> None:

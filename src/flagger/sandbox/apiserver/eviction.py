@@ -25,7 +25,7 @@ def evict(backend: Backend, call: Call) -> Answer:
         ApiError: 429 with cause DisruptionBudget.
     """
     check_options(call)
-    given = body_of(call).get("deleteOptions") or {}
+    given = body_of(call, "policy.Eviction").get("deleteOptions") or {}
     conditions = given.get("preconditions") or {}
     options = Options(
         policy=given.get("propagationPolicy"),

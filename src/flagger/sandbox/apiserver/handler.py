@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import traceback
 from collections.abc import Mapping
 
 import structlog
@@ -49,11 +50,8 @@ class ApiHandler:
             return failure(request, bad_request(str(error)))
         except ConnectionResetError:
             raise
-        except Exception as error:
-            # A defect here must cost one request, not the server.
-            log.exception("request failed", method=request.method, path=request.path)
-            text = f"Internal error occurred: {type(error).__name__}"
-            return failure(request, ApiError(500, "InternalError", text))
+        except Exception as error:  # noqa: BLE001
+            return defect(request, error)
 
     async def _answer(self, request: BaseRequest) -> StreamResponse:
         user = authenticate(request, self._backend.tokens, self._backend.authorizer)
@@ -154,6 +152,17 @@ def failure(request: BaseRequest, error: ApiError) -> Response:
     headers: Mapping[str, str] = {"Cache-Control": CACHING, "Content-Type": JSON, **error.headers}
     body = written(encode(error.body()), Media(), pretty=is_pretty(request))
     return Response(status=error.code, body=body, headers=headers)
+
+
+def defect(request: BaseRequest, error: Exception) -> Response:
+    """Return a 500 for what should not happen: it must cost one request, not the server.
+
+    The trace is logged as plain text: renderers that show local variables would show objects, Secrets too.
+    """
+    trace = "".join(traceback.format_exception(error))
+    log.error("request failed", method=request.method, path=request.path, trace=trace)
+    text = f"Internal error occurred: {type(error).__name__}"
+    return failure(request, ApiError(500, "InternalError", text))
 
 
 def page_not_found() -> Response:

@@ -22,9 +22,19 @@ DEFAULT_SECONDS, LEAST_SECONDS, MOST_SECONDS = 3600, 600, 2**32
 SERVICE_ACCOUNTS = "serviceaccounts"
 
 
+def reviewed(call: Call) -> Object:
+    """Read the review that was posted.
+
+    Raises:
+        ApiError: 400 or 415.
+        DecodeError: a value has the wrong type.
+    """
+    return call.kind.prepare_create(object_of(call), now())
+
+
 def _review(call: Call, status: Object) -> Answer:
     """Return the reviewed object with its status."""
-    obj = object_of(call)
+    obj = reviewed(call)
     about = {"creationTimestamp": None} | {k: v for k, v in obj["metadata"].items() if k == "namespace"}
     head: Object = {"kind": call.kind.kind, "apiVersion": call.kind.api_version, "metadata": about}
     return Answer(201, encode(head | {"spec": obj.get("spec") or {}, "status": status}))
@@ -58,7 +68,7 @@ def _action(spec: Mapping[str, Any]) -> Action:
 
 
 def _access(backend: Backend, call: Call, user: User) -> Answer:
-    verdict = backend.authorizer.decide(user, _action(object_of(call).get("spec") or {}))
+    verdict = backend.authorizer.decide(user, _action(reviewed(call).get("spec") or {}))
     return _review(
         call, {"allowed": verdict.allowed} | ({"reason": verdict.reason} if verdict.reason else {})
     )
@@ -71,7 +81,7 @@ def self_subject_access(backend: Backend, call: Call) -> Answer:
 
 def subject_access(backend: Backend, call: Call) -> Answer:
     """Tell whether somebody may do something."""
-    spec = object_of(call).get("spec") or {}
+    spec = reviewed(call).get("spec") or {}
     if not (spec.get("user") or spec.get("groups")):
         raise invalid(
             call.kind.kind,
@@ -88,7 +98,7 @@ def subject_access(backend: Backend, call: Call) -> Answer:
 
 def self_subject_rules(backend: Backend, call: Call) -> Answer:
     """List what the user may do in a namespace."""
-    namespace = (object_of(call).get("spec") or {}).get("namespace")
+    namespace = (reviewed(call).get("spec") or {}).get("namespace")
     if not namespace:
         raise bad_request("no namespace on request")
     rules = backend.authorizer.rules_of(call.user, namespace)
@@ -108,7 +118,7 @@ def self_subject(_: Backend, call: Call) -> Answer:
 
 def token_review(backend: Backend, call: Call) -> Answer:
     """Tell whose token this is."""
-    token = (object_of(call).get("spec") or {}).get("token") or ""
+    token = (reviewed(call).get("spec") or {}).get("token") or ""
     if not token:
         raise bad_request("token is required for TokenReview in authentication")
     user = backend.tokens.user_of(token)
@@ -122,8 +132,7 @@ def token_request(backend: Backend, call: Call) -> Answer:
     """Answer POST …/serviceaccounts/NAME/token."""
     check_options(call)
     entry = backend.entry(call)
-    body = body_of(call)
-    spec = body.get("spec") or {}
+    spec = body_of(call, "authentication.TokenRequest").get("spec") or {}
     seconds = spec.get("expirationSeconds") or DEFAULT_SECONDS
     if not LEAST_SECONDS <= seconds <= MOST_SECONDS:
         text = "may not specify a duration less than 10 minutes"

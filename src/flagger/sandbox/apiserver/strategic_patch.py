@@ -39,9 +39,9 @@ class _Merger:
 
     def maps(self, target: Object, patch: Object, path: Path) -> Object:
         directive = patch.get(DIRECTIVE)
-        if directive in {"replace", "delete"}:
+        if directive in ("replace", "delete"):
             return {} if directive == "delete" else _without_directives(patch)
-        if directive not in {None, "merge"}:
+        if directive is not None and directive != "merge":
             raise internal(f"unknown patch type found in patch: {directive!s}")
         merged = _retained(target, patch)
         for key, value in patch.items():
@@ -79,7 +79,7 @@ class _Merger:
         if key is None:
             return [_without_directives(item) for item in patch if not _is_directive(item)]
         if not key:
-            return [*target, *(item for item in dict.fromkeys(patch) if item not in target)]
+            return [*target, *(item for item in dict.fromkeys(map(_scalar, patch)) if item not in target)]
         if any(isinstance(item, dict) and item.get(DIRECTIVE) == "replace" for item in patch):
             return [_without_directives(item) for item in patch if not _is_directive(item)]
         return self.keyed(target, patch, key, path)
@@ -111,7 +111,7 @@ class _Merger:
         """Bring a merged list into the order that `$setElementOrder` asks for."""
         key = self.merge_key_of(path)
         if not key:
-            return _sorted(merged, order, list(merged), lambda item: item)
+            return _sorted(merged, [*map(_scalar, order)], list(merged), lambda item: item)
         mentioned = [_key_value(item, key) for item in order]
         return _sorted(merged, mentioned, [item.get(key) for item in merged], lambda item: item.get(key))
 
@@ -137,7 +137,15 @@ def _without_directives(value: Any) -> Any:
 def _key_value(item: Any, key: str) -> Any:
     if not isinstance(item, dict) or key not in item:
         raise internal(f"map: {_go_map(item)} does not contain declared merge key: {key}")
+    if isinstance(item[key], dict | list):
+        raise internal(f"map: {_go_map(item)} has a merge key that is no scalar: {key}")
     return item[key]
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        raise internal("a list of scalars cannot be merged with objects or lists")
+    return value
 
 
 def _go_map(item: Any) -> str:

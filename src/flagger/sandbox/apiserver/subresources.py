@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from flagger.sandbox.apiserver.backend import Backend
-from flagger.sandbox.apiserver.bodies import parse
+from flagger.sandbox.apiserver.bodies import object_of, parse
 from flagger.sandbox.apiserver.call import Call, check_options, now
 from flagger.sandbox.apiserver.custom_resources import condition, with_conditions
 from flagger.sandbox.apiserver.objects import Entry, decode, encode
@@ -14,7 +14,6 @@ from flagger.sandbox.apiserver.patches import patch_body, patch_function
 from flagger.sandbox.apiserver.present import Answer, load_as
 from flagger.sandbox.apiserver.status_errors import (
     ApiError,
-    bad_request,
     conflict,
     created,
     invalid,
@@ -22,24 +21,34 @@ from flagger.sandbox.apiserver.status_errors import (
     not_found,
 )
 from flagger.sandbox.apiserver.types import causes
+from flagger.sandbox.apiserver.types.decoding import Decoder
 from flagger.sandbox.apiserver.types.merging import Path
 from flagger.sandbox.apiserver.types.resource_type import Object, ScalePaths
 from flagger.sandbox.apiserver.writes import replace_object
 
 SCALE_META = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 PODS = "pods"
+SCALE, BINDING = "autoscaling.v1.Scale", "core.Binding"
+"""Names in the field table."""
 
 
-def body_of(call: Call) -> Object:
-    """Read the body of a subresource's POST or PUT, whatever its kind.
+_FORMS = Decoder({})
+
+
+def body_of(call: Call, message: str) -> Object:
+    """Read the body of a POST or PUT whose form is not that of the object: a Binding, a Scale, ….
 
     Raises:
         ApiError: 400 or 415.
+        DecodeError: a value has the wrong type.
     """
     value = parse(call) if call.body.strip() else {}
-    if not isinstance(value, dict):
-        raise bad_request("the body of the request is not an object")
-    return value
+    return _form(value, message)
+
+
+def _form(value: Any, message: str) -> Object:
+    kind = message.rpartition(".")[2]
+    return _FORMS.decode(message, value, kind, "v1")
 
 
 def at(obj: Any, path: Path) -> Any:
@@ -115,7 +124,7 @@ def put_scale(backend: Backend, call: Call) -> Answer:
     """Answer PUT …/scale."""
     check_options(call)
     entry = backend.entry(call)
-    return _scaled(backend, call, entry, body_of(call))
+    return _scaled(backend, call, entry, body_of(call, SCALE))
 
 
 def patch_scale(backend: Backend, call: Call) -> Answer:
@@ -123,14 +132,13 @@ def patch_scale(backend: Backend, call: Call) -> Answer:
     check_options(call)
     entry = backend.entry(call)
     before = scale_of(load_as(call.kind, entry), scale_paths(call))
-    return _scaled(backend, call, entry, patch_function(call)(before, patch_body(call), lambda _: None))
+    changed = patch_function(call)(before, patch_body(call), lambda _: None)
+    return _scaled(backend, call, entry, _form(changed, SCALE))
 
 
 def _scaled(backend: Backend, call: Call, entry: Entry, scale: Object) -> Answer:
     paths = scale_paths(call)
     wanted = (scale.get("spec") or {}).get("replicas", 0)
-    if not isinstance(wanted, int) or isinstance(wanted, bool):
-        raise bad_request(f'Scale in version "v1" cannot be handled as a Scale: spec.replicas: {wanted!r}')
     if wanted < 0:
         problem = causes.invalid("spec.replicas", wanted, "must be greater than or equal to 0")
         raise invalid("Scale", "autoscaling", call.name, [problem])
@@ -154,7 +162,7 @@ def _decoded(raw: bytes) -> Object:
 def bind(backend: Backend, call: Call) -> Answer:
     """Answer POST …/pods/NAME/binding."""
     check_options(call)
-    binding = body_of(call)
+    binding = body_of(call, BINDING)
     return bind_pod(backend, call, backend.entry(call), binding)
 
 
@@ -186,7 +194,7 @@ def bind_pod(backend: Backend, call: Call, entry: Entry, binding: Object) -> Ans
 def bind_by_collection(backend: Backend, call: Call) -> Answer:
     """Answer POST …/bindings, the old form."""
     check_options(call)
-    binding = body_of(call)
+    binding = body_of(call, BINDING)
     name = (binding.get("metadata") or {}).get("name", "")
     entry = backend.store.get(PODS, (call.namespace, name))
     if entry is None:
@@ -199,8 +207,8 @@ def finalize(backend: Backend, call: Call) -> Answer:
     check_options(call)
     if (entry := backend.store.get(call.kind.storage, ("", call.name))) is None:
         raise not_found(call.kind, call.name)
-    body = body_of(call)
-    body["metadata"] = {**(body.get("metadata") or {}), "name": call.name}
+    body = object_of(call)
+    body["metadata"]["name"] = call.name
     return Answer(200, replace_object(backend, call, entry, body))
 
 
@@ -208,7 +216,7 @@ def put_ephemeral_containers(backend: Backend, call: Call) -> Answer:
     """Answer PUT …/pods/NAME/ephemeralcontainers: nothing else of the pod changes."""
     check_options(call)
     entry = backend.entry(call)
-    return _with_ephemeral(backend, call, entry, body_of(call))
+    return _with_ephemeral(backend, call, entry, object_of(call))
 
 
 def patch_ephemeral_containers(backend: Backend, call: Call) -> Answer:
@@ -220,6 +228,6 @@ def patch_ephemeral_containers(backend: Backend, call: Call) -> Answer:
 
 
 def _with_ephemeral(backend: Backend, call: Call, entry: Entry, body: Object) -> Answer:
-    containers = (body.get("spec") or {}).get("ephemeralContainers") or []
+    containers = at(body, ("spec", "ephemeralContainers")) or []
     pod = _with(entry.load(), ("spec", "ephemeralContainers"), containers)
     return Answer(200, replace_object(backend, call, entry, pod))
