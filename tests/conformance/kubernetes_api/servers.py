@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import io
 import itertools
 import json
@@ -259,12 +260,18 @@ def a_namespace() -> str:
     return f"conformance-{os.getpid()}-{next(_numbers)}"
 
 
+@functools.cache
+def trusting(server: Server) -> ssl.SSLContext:
+    """A TLS context that trusts the server."""
+    context = ssl.create_default_context(cadata=server.ca)
+    context.check_hostname = server.name == "embedded"
+    return context
+
+
 @contextlib.asynccontextmanager
 async def client(server: Server) -> AsyncIterator[Api]:
     """An administrator's client in a fresh namespace."""
-    context = ssl.create_default_context(cadata=server.ca)
-    context.check_hostname = server.name == "embedded"
-    connector = aiohttp.TCPConnector(ssl=context, limit=0)
+    connector = aiohttp.TCPConnector(ssl=trusting(server), limit=0)
     limit = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(connector=connector, timeout=limit) as session:
         api = Api(server, session, a_namespace(), server.token)

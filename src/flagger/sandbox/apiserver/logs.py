@@ -101,18 +101,22 @@ async def pod_log(backend: Backend, call: Call) -> StreamResponse:
             aiohttp.ClientSession(timeout=limit, trust_env=False) as session,
             session.get(url, params=parameters) as source,
         ):
-            return await _passed_on(call, source)
+            return await _passed_on(backend, call, source)
     except aiohttp.ClientError as error:
         raise internal(f"Get {url}: {error}") from error
 
 
-async def _passed_on(call: Call, source: aiohttp.ClientResponse) -> StreamResponse:
+async def _passed_on(backend: Backend, call: Call, source: aiohttp.ClientResponse) -> StreamResponse:
     if source.status != 200:
         text = (await source.content.read(4096)).decode(errors="replace").strip()
         raise ApiError(source.status, "BadRequest" if source.status == 400 else "NotFound", text)
     response = StreamResponse(headers={"Content-Type": "text/plain", "Cache-Control": "no-cache, private"})
     response.enable_chunked_encoding()
     await response.prepare(call.request)
+    await backend.hub.unless_closing(_copied(source, response))
+    return response
+
+
+async def _copied(source: aiohttp.ClientResponse, response: StreamResponse) -> None:
     async for data in source.content.iter_any():
         await response.write(data)
-    return response

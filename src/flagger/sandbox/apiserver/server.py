@@ -148,8 +148,7 @@ class ApiServer:
         if self._expiry is not None:
             self._expiry.cancel()
             await asyncio.wait([self._expiry])
-        self.hub.closing = True
-        self.hub.end_all()
+        self.hub.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 
 from aiohttp.web import StreamResponse
@@ -96,7 +96,7 @@ class Hub:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.closing = False
+        self._closing = asyncio.Event()
         self._watches: dict[str, set[Watch]] = {}
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
 
@@ -129,6 +129,8 @@ class Hub:
 
     def add(self, watch: Watch) -> None:
         """Start to deliver changes to a watch."""
+        if self._closing.is_set():
+            watch.stream.end()
         self._watches.setdefault(watch.selection.storage, set()).add(watch)
 
     def discard(self, watch: Watch) -> None:
@@ -139,6 +141,23 @@ class Hub:
     def count(self) -> int:
         """How many watches are open."""
         return sum(map(len, self._watches.values()))
+
+    def close(self) -> None:
+        """End all watches and everything else that runs long, now and from now on."""
+        self._closing.set()
+        self.end_all()
+
+    async def unless_closing(self, work: Coroutine[None, None, None]) -> None:
+        """Run something long, but not longer than the server runs."""
+        closing = asyncio.ensure_future(self._closing.wait())
+        running = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait({closing, running}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                await running
+        finally:
+            closing.cancel()
+            running.cancel()
 
     def end_all(self, storage: str | None = None) -> None:
         """End all watches, or those of one storage, as if their time were over."""
@@ -215,8 +234,6 @@ def begin(hub: Hub, watch: Watch, start: Start) -> None:
         for change in missed:
             watch.offer(change, {})
     hub.add(watch)
-    if hub.closing:
-        watch.stream.end()
 
 
 def _send_state(store: Store, watch: Watch) -> None:

@@ -78,6 +78,18 @@ async def test_logs_are_followed(call: Caller, kubelet: Kubelet) -> None:
         assert await response.content.readline() == b""
 
 
+async def test_a_followed_log_does_not_hold_up_the_end(call: Caller, kubelet: Kubelet) -> None:
+    """A server that stops ends the stream at once."""
+    await a_pod(call, kubelet.port)
+
+    async with call.session.get(f"{PODS}/web/log", params={"follow": "true"}) as response:
+        assert await response.content.readline() == b"one\n"
+        async with asyncio.timeout(1):
+            await call.server.stop()
+        assert await response.content.readline() == b""
+    kubelet.go_on.set()
+
+
 async def test_what_the_kubelet_refuses(call: Caller, kubelet: Kubelet) -> None:
     """Its refusal becomes a Status with its text."""
     await a_pod(call, kubelet.port, "broken")
