@@ -28,9 +28,8 @@ def overlay(live: Any, desired: Any) -> Any:
 def _objects(live: Object, desired: Object) -> Object:
     merged = {key: value for key, value in live.items() if key not in desired}
     for key, value in desired.items():
-        if value is None or (value == [] and key not in live):
-            continue
-        merged[key] = overlay(live.get(key), value)
+        if value is not None:
+            merged[key] = overlay(live.get(key), value)
     return merged
 
 

@@ -80,7 +80,7 @@ class GatewayApi:
         if split is not None and split.mirrored:
             filters.append(mirror_to(_backend(canary, candidate)))
         timeouts = _timeouts(canary) if self._current else None
-        return {"matches": matches, "filters": filters, "backendRefs": backends, "timeouts": timeouts}
+        return {"matches": matches, "filters": filters or None, "backendRefs": backends, "timeouts": timeouts}
 
 
 def _parents(canary: Canary) -> list[Object]:

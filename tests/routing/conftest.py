@@ -1,0 +1,5 @@
+"""Fixtures of this folder."""
+
+from tests.fakes.cluster import lab
+
+__all__ = ["lab"]
