@@ -6,28 +6,23 @@ Payload, checksum and success rule are upstream's; receivers and load testers de
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import msgspec
 
 from flagger.api.analysis import Webhook
 from flagger.api.canary import Canary
-from flagger.outbound import Answer, Call, Failure, Outbound, OutboundError, excerpt, shown_address
+from flagger.notify.retries import is_passing, pause
+from flagger.outbound import Answer, Call, Outbound, OutboundError, excerpt, shown_address
 
 ACCEPTED = range(200, 203)
 """Statuses that mean yes. Not 204: an empty answer must not open a gate."""
-LONGEST_WAIT = timedelta(seconds=30)
-"""Bound of the time between two attempts, whatever a receiver asks for."""
 
 RUN_HEADER = "X-Flagger-Run"
 """The same for every repetition of one call, also after a restart: receivers can recognise duplicates."""
 HOOK_HEADER = "X-Flagger-Hook"
 """Type and percent-encoded name of the hook, `pre-rollout/load%20test`."""
-
-_FINAL_SERVER_ERRORS = frozenset({501})
-_RETRIED_FAILURES = frozenset({Failure.REFUSED, Failure.TIMEOUT, Failure.DNS, Failure.PROTOCOL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +88,10 @@ class Webhooks:
             result = await self._attempt(call)
             if isinstance(result, Answer) and result.status in ACCEPTED:
                 return HookAnswer(True, attempts=attempt)
-            if not _is_retried(result):
+            if not is_passing(result):
                 return HookAnswer(False, _final(result), attempt)
             if attempt < attempts:
-                await asyncio.sleep(_pause(result, attempt, self._now()).total_seconds())
+                await asyncio.sleep(pause(result, attempt, self._now()).total_seconds())
         gave_up = f"POST {shown_address(hook.url)} giving up after {attempts} attempt(s): {_cause(result)}"
         return HookAnswer(False, gave_up, attempts)
 
@@ -126,33 +121,6 @@ def _request(hook: Webhook, payload: HookPayload, run: str) -> Call:
         fresh=True,
         verify=not hook.disable_tls,
     )
-
-
-def _is_retried(result: Answer | OutboundError) -> bool:
-    if isinstance(result, OutboundError):
-        return result.kind in _RETRIED_FAILURES
-    if result.status in _FINAL_SERVER_ERRORS:
-        return False
-    return result.status == 429 or result.status >= 500
-
-
-def _pause(result: Answer | OutboundError, attempt: int, now: datetime) -> timedelta:
-    """Return the wait behind a failed attempt: 1, 2, 4, … seconds, or what the receiver asks for."""
-    asked = _retry_after(result, now) if isinstance(result, Answer) and result.status in (429, 503) else None
-    if asked is not None:
-        return min(max(asked, timedelta()), LONGEST_WAIT)
-    return min(timedelta(seconds=2 ** min(attempt - 1, 10)), LONGEST_WAIT)
-
-
-def _retry_after(answer: Answer, now: datetime) -> timedelta | None:
-    """Return the wait in a `Retry-After` header: seconds or a date (RFC 9110, section 10.2.3)."""
-    text = answer.headers.get("retry-after", "").strip()
-    if text.isdecimal():
-        return timedelta(seconds=min(int(text), LONGEST_WAIT.total_seconds()))
-    try:
-        return parsedate_to_datetime(text) - now
-    except (ValueError, TypeError):
-        return None
 
 
 def _final(result: Answer | OutboundError) -> str:
