@@ -135,7 +135,15 @@ ALERT_PROVIDER: Object = {
     "spec": {"type": "slack", "channel": "oncall", "secretRef": {"name": "oncall-hook"}},
 }
 
-GONE = object()
+
+class Gone:
+    """Stands for a field that is taken away; prints alike in every process."""
+
+    def __repr__(self) -> str:
+        return "gone"
+
+
+GONE = Gone()
 """As a change: remove the field."""
 
 

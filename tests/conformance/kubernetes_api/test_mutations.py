@@ -22,7 +22,16 @@ Place = tuple[str | int, ...]
 
 SEED, PER_KIND = 20260102, 40
 ODD: list[Any] = ["", 0, -1, "x y", "X", "x", [], {}, None, True, 70000, "99", [{}], 2.5]
-GONE = object()
+
+
+class Gone:
+    """Stands for a field that is taken away; prints alike in every process."""
+
+    def __repr__(self) -> str:
+        return "gone"
+
+
+GONE = Gone()
 TYPE = {"apiVersion", "kind"}
 
 LABELS = {"app": "web"}
