@@ -123,7 +123,7 @@ class Advance:
             answers = await call_hooks(world, seen, decision.last_calls)
             told = (*told, *last_reports(answers, decision.last_calls.phase))
         await commit(world.cluster, seen.stored, canary, decision.status)
-        announce(world.announcer, canary, (*told, *decision.told_last), seen.seen.phase)
+        announce(world, canary, (*told, *decision.told_last), seen.seen.phase)
 
     def _warn(self, memory: Memory, seen: View) -> None:
         """Tell, once per generation, what is wrong with the spec without stopping it."""
@@ -132,7 +132,7 @@ class Advance:
             return
         memory.warned = canary.metadata.generation
         told = tuple(Event(str(warning), warning=True) for warning in seen.warnings)
-        announce(self._world.announcer, canary, told, seen.seen.phase)
+        announce(self._world, canary, told, seen.seen.phase)
 
     async def _rejected(self, memory: Memory, stored: Object, error: FieldError) -> float | None:
         """The Canary can't be read: nothing happens until it is changed."""
@@ -153,7 +153,7 @@ class Advance:
     def _halted(self, memory: Memory, canary: Canary, error: Exception) -> float:
         """Something refused to be read or written: say so and come again at the next interval."""
         text = str(error)
-        announce(self._world.announcer, canary, (Event(text, warning=True),), canary.status.phase)
+        announce(self._world, canary, (Event(text, warning=True),), canary.status.phase)
         memory.reason, memory.waits_for, memory.setbacks = text, None, 0
         return self._interval(canary)
 

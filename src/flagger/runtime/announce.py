@@ -9,17 +9,20 @@ from flagger.api.phases import Phase
 from flagger.kube.objects import Object, name_of, namespace_of, uid_of
 from flagger.notify.events import Announcer, Level
 from flagger.rollout.state import Announcement, Event
+from flagger.runtime.world import World
 
 _ENDS = frozenset({Phase.SUCCEEDED, Phase.FAILED})
 
 
-def announce(announcer: Announcer, canary: Canary, told: Iterable[Announcement], phase: Phase) -> None:
-    """Record the events in order; those without a phase of their own carry the one the tick began in."""
+def announce(world: World, canary: Canary, told: Iterable[Announcement], phase: Phase) -> None:
+    """Record events and send alerts, each in order; events without a phase carry the one the tick began in."""
     for item in told:
         if isinstance(item, Event):
             level = Level.WARNING if item.warning else Level.INFO
             shown = phase if item.phase is None else item.phase
-            announcer.announce(canary, item.text, level, phase=shown, final=item.phase in _ENDS)
+            world.announcer.announce(canary, item.text, level, phase=shown, final=item.phase in _ENDS)
+        else:
+            world.alerts.tell(canary, item)
 
 
 def shown(canary: Canary) -> str:

@@ -19,7 +19,9 @@ from flagger.kube.kubeconfig import load_connection
 from flagger.kube.lease import NAME, LeaderElection, Terms
 from flagger.kube.resolver import ServiceResolver
 from flagger.metrics.analysis import MetricAnalysis
+from flagger.notify.alerts import Alerts
 from flagger.notify.events import Announcer
+from flagger.notify.posting import Poster
 from flagger.notify.webhooks import Webhooks
 from flagger.outbound import Outbound
 from flagger.routing.services import Services
@@ -27,6 +29,7 @@ from flagger.routing.sync import Routes
 from flagger.runtime.advance import Advance
 from flagger.runtime.health import endpoints
 from flagger.runtime.kinds import CANARY
+from flagger.runtime.notifier import default_receiver
 from flagger.runtime.schedule import Schedule
 from flagger.runtime.settings import Settings
 from flagger.runtime.signals import until_signalled
@@ -85,6 +88,7 @@ async def world_of(stack: AsyncExitStack, cluster: Cluster, teller: Client, sett
     resolver = None if settings.in_cluster else ServiceResolver(cluster)
     outbound = await stack.enter_async_context(Outbound(resolver=resolver))
     webhooks = Webhooks(outbound)
+    announcer = Announcer(teller, webhooks, event_webhook=settings.event_webhook)
     options = Options(labels=settings.labels, prefixes=settings.label_prefixes)
     server, mesh = settings.metrics_server, settings.mesh_provider
     return World(
@@ -96,7 +100,14 @@ async def world_of(stack: AsyncExitStack, cluster: Cluster, teller: Client, sett
         routes=Routes(cluster),
         metrics=MetricAnalysis(cluster, outbound, metrics_server=server, mesh=mesh),
         webhooks=webhooks,
-        announcer=Announcer(teller, webhooks, event_webhook=settings.event_webhook),
+        announcer=announcer,
+        alerts=Alerts(
+            cluster,
+            Poster(outbound, proxies=settings.proxies),
+            announcer,
+            cluster_name=settings.cluster_name,
+            default=default_receiver(settings),
+        ),
         telemetry=Telemetry(__version__, mesh),
     )
 
@@ -120,14 +131,18 @@ class Operator:
         """Work until cancelled; what has been announced by then is still delivered."""
         self.watch.start()
         async with asyncio.TaskGroup() as background:
-            telling = background.create_task(self.world.announcer.run(), name="announcements")
+            telling = [
+                background.create_task(self.world.announcer.run(), name="announcements"),
+                background.create_task(self.world.alerts.run(), name="alerts"),
+            ]
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self.schedule.run(), name="ticks")
                     group.create_task(self._count(), name="population")
             finally:
                 await self._tell_the_rest()
-                telling.cancel()
+                for task in telling:
+                    task.cancel()
 
     async def _count(self) -> None:
         while True:
@@ -137,9 +152,9 @@ class Operator:
     async def _tell_the_rest(self) -> None:
         try:
             async with asyncio.timeout(LAST_WORDS):
-                await self.world.announcer.drain()
+                await asyncio.gather(self.world.announcer.drain(), self.world.alerts.drain())
         except TimeoutError:
-            log.warning("some events could not be delivered before the end")
+            log.warning("some events or alerts could not be delivered before the end")
 
 
 async def _check(cluster: Cluster) -> None:

@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 from flagger.api.analysis import INTERVAL_FLOOR
 from flagger.api.quantities import format_duration, parse_duration
 from flagger.kube.lease import Terms
+from flagger.outbound import Proxies
 
 _KLOG_SWITCHES = frozenset(
     {"logtostderr", "alsologtostderr", "add_dir_header", "skip_headers", "skip_log_headers", "one_output"}
@@ -92,6 +93,8 @@ class Settings:
     version: bool = _flag(False, "print the version and exit")
     in_cluster: bool = False
     """Whether this process is a pod of a cluster, and so knows the names of its Services."""
+    proxies: Proxies = Proxies()
+    """The process's own proxies, for alerts whose receiver names none."""
 
     @property
     def port_number(self) -> int:
@@ -135,7 +138,11 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     for item in _FLAGS.values():
         if environment.get(item.metadata["env"]):
             values[item.name] = environment[item.metadata["env"]]
-    settings = Settings(**values, in_cluster=bool(environment.get("KUBERNETES_SERVICE_HOST")))
+    settings = Settings(
+        **values,
+        in_cluster=bool(environment.get("KUBERNETES_SERVICE_HOST")),
+        proxies=Proxies.from_environment(environment),
+    )
     _check(settings)
     return settings
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from flagger.kube.cluster import Cluster
 from flagger.metrics.analysis import MetricAnalysis
+from flagger.notify.alerts import Alerts
 from flagger.notify.events import Announcer
 from flagger.notify.webhooks import Webhooks
 from flagger.routing.services import Services
@@ -34,5 +35,6 @@ class World:
     metrics: MetricAnalysis
     webhooks: Webhooks
     announcer: Announcer
+    alerts: Alerts
     telemetry: Telemetry
     registry: Registry = field(default_factory=Registry)
