@@ -33,6 +33,12 @@ RUN_ANNOTATION = f"{RELEASE_GROUP}/run"
 """Holds `status.run` where the cluster's CRD is upstream's, which drops fields that it doesn't know."""
 
 
+OWNED = ("phase", "failedChecks", "canaryWeight", "iterations", "trackedConfigs", "conditions", "run")
+OWNED += ("lastAppliedSpec", "lastPromotedSpec", "lastTransitionTime")
+OWNED += ("sessionAffinityCookie", "previousSessionAffinityCookie", "primarySessionAffinityCookie")
+"""The fields of the status that are ours to write; others stay as they are."""
+
+
 class CanaryGone(Exception):  # noqa: N818 - a fact: somebody deleted it during its tick
     """The Canary was deleted, or deleted and made again, since the tick began."""
 
@@ -47,7 +53,7 @@ async def commit(cluster: Cluster, stored: Object, canary: Canary, status: Canar
         Conflict: the status was written by somebody else meanwhile.
         CanaryGone: there is no such Canary any more.
     """
-    patch = merge_patch(plain(canary.status), plain(status))
+    patch = merge_patch(_known(stored, canary.status.run), plain(status))
     if not patch:
         return
     try:
@@ -72,6 +78,13 @@ async def _unmoved(cluster: Cluster, stored: Object) -> Object:
         text = f"the status of {key_of(stored)} was written by somebody else meanwhile"
         raise Conflict(409, "Conflict", text)
     return fresh
+
+
+def _known(stored: Object, run: RunRecord | None) -> Object:
+    """What is stored of the fields that we write; `run` may be kept elsewhere."""
+    status = stored.get("status") or {}
+    known = {name: status[name] for name in OWNED if name in status}
+    return known | ({"run": plain_run(run)} if run else {})
 
 
 def plain(status: CanaryStatus) -> Object:

@@ -37,6 +37,7 @@ from flagger.runtime.telemetry import Telemetry
 from flagger.runtime.watch import Watch
 from flagger.runtime.world import World
 from flagger.workloads.base import Options
+from flagger.workloads.checksums import SLIM
 from flagger.workloads.table import Workloads
 
 log = structlog.get_logger(__name__)
@@ -70,7 +71,8 @@ async def _serve(settings: Settings) -> None:
         client = await stack.enter_async_context(Client(connection, user_agent=f"flagger/{__version__}"))
         election = _election(client, settings)
         writer = client.guarded(election.guard) if election else client
-        cluster = await stack.enter_async_context(Cluster(writer, namespace=settings.watched_namespace))
+        caches = Cluster(writer, namespace=settings.watched_namespace, slim=SLIM)
+        cluster = await stack.enter_async_context(caches)
         operator = Operator.of(await world_of(stack, cluster, client, settings))
         registry = operator.world.telemetry.registry
         await stack.enter_async_context(
@@ -89,7 +91,11 @@ async def world_of(stack: AsyncExitStack, cluster: Cluster, teller: Client, sett
     outbound = await stack.enter_async_context(Outbound(resolver=resolver))
     webhooks = Webhooks(outbound)
     announcer = Announcer(teller, webhooks, event_webhook=settings.event_webhook)
-    options = Options(labels=settings.labels, prefixes=settings.label_prefixes)
+    options = Options(
+        labels=settings.labels,
+        prefixes=settings.label_prefixes,
+        track_configs=settings.enable_config_tracking,
+    )
     server, mesh = settings.metrics_server, settings.mesh_provider
     return World(
         cluster=cluster,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from flagger.api.canary import Canary
@@ -27,6 +27,23 @@ class Registry:
         self._references: dict[str, frozenset[Reference]] = {}
         self._lookers: dict[Reference, set[str]] = defaultdict(set)
         self._claimants: dict[Claim, set[str]] = defaultdict(set)
+        self._sighted: dict[str, frozenset[Reference]] = {}
+        self._sighters: dict[Reference, set[str]] = defaultdict(set)
+        self.on_sight: Callable[[Kind], None] | None = None
+        """Told of the kinds of what is sighted."""
+
+    def sighted(self, key: str, references: Iterable[Reference]) -> None:
+        """Take note of what the last tick of a Canary has found that it depends on; replaces what was noted."""
+        before, after = self._sighted.pop(key, frozenset()), frozenset(references)
+        for reference in before - after:
+            _discard(self._sighters, reference, key)
+        for reference in after:
+            self._sighters[reference].add(key)
+        if after:
+            self._sighted[key] = after
+        if self.on_sight is not None:
+            for kind in {kind for kind, *_ in after - before}:
+                self.on_sight(kind)
 
     def remember(self, canary: Canary, references: Iterable[Reference]) -> None:
         """Take note of a Canary that is not known, and of the objects it looks at."""
@@ -51,7 +68,8 @@ class Registry:
 
     def looking_at(self, reference: Reference) -> list[Canary]:
         """The Canaries that are concerned by a change of this object."""
-        return [self._canaries[key] for key in self._lookers.get(reference, ())]
+        keys = {*self._lookers.get(reference, ()), *self._sighters.get(reference, ())}
+        return [self._canaries[key] for key in keys & self._canaries.keys()]
 
     def rivals(self, canary: Canary) -> list[Canary]:
         """The other Canaries that claim something which this one claims too."""

@@ -67,6 +67,9 @@ async def view(world: World, stored: Object, canary: Canary, last_reason: str) -
     problems = (*faults, *_unserved(canary, workload, provider, router), *_disputes(world, canary))
     now = world.clock().replace(microsecond=0)
     sighting, trouble = await _sight(workload, canary, now)
+    if sighting is not None:
+        watched = ((kind, canary.namespace, name) for kind, name in sighting.watched)
+        world.registry.sighted(canary.key, watched)
     seen = Snapshot(
         canary=_labelled(canary, sighting),
         status=canary.status,

@@ -22,6 +22,8 @@ from flagger.runtime.registry import Reference, claims_of
 from flagger.runtime.schedule import Schedule
 from flagger.runtime.world import World
 from flagger.workloads.base import Workload
+from flagger.workloads.checksums import tracked_checksum
+from flagger.workloads.references import Reference as Config
 
 
 class Watch:
@@ -29,10 +31,11 @@ class Watch:
 
     def __init__(self, world: World, schedule: Schedule, advance: Advance) -> None:
         self._world, self._schedule, self._advance = world, schedule, advance
-        self._subscribed: set[Kind] = set()
+        self._subscribed: set[tuple[Kind, str]] = set()
 
     def start(self) -> None:
         """Follow all Canaries and, through them, whatever they look at."""
+        self._world.registry.on_sight = self._follow_config
         self._subscribe(CANARY, self._canary_changed)
 
     def _canary_changed(self, old: Object | None, new: Object | None) -> None:
@@ -41,6 +44,7 @@ class Watch:
         if new is None:
             self._schedule.drop(key)
             self._advance.forget(key)
+            self._world.registry.sighted(key, ())
             if before is not None:
                 self._world.telemetry.forget(before)
                 self._wake_rivals(before)
@@ -86,7 +90,7 @@ class Watch:
         workload = self._world.workloads.of(canary)
         self._world.registry.remember(canary, self._references(canary, workload))
         if workload is not None:
-            self._subscribe(workload.kind, partial(self._workload_changed, workload.kind))
+            self._subscribe(workload.kind, partial(self._workload_changed, workload.kind), "workload")
         for kind in (SERVICE, *self._route_kinds(canary)):
             self._subscribe(kind, partial(self._other_changed, kind))
 
@@ -108,9 +112,13 @@ class Watch:
         for kind in self._route_kinds(canary):
             yield kind, canary.namespace, canary.service_names.apex
 
-    def _subscribe(self, kind: Kind, on_change: OnChange) -> None:
-        if kind not in self._subscribed:
-            self._subscribed.add(kind)
+    def _follow_config(self, kind: Kind) -> None:
+        self._subscribe(kind, partial(self._config_changed, kind), "config")
+
+    def _subscribe(self, kind: Kind, on_change: OnChange, role: str = "") -> None:
+        """Follow a kind, once per `role` that its objects play."""
+        if (kind, role) not in self._subscribed:
+            self._subscribed.add((kind, role))
             self._world.cluster.subscribe(kind, on_change)
 
     def _concerned(self, kind: Kind, obj: Object) -> list[Canary]:
@@ -118,13 +126,13 @@ class Watch:
 
     def _workload_changed(self, kind: Kind, old: Object | None, new: Object | None) -> None:
         for canary in self._concerned(kind, new or old or {}):
-            if self._matters(canary, old, new):
+            if self._matters(canary, kind, old, new):
                 self._schedule.wake(canary.key)
 
-    def _matters(self, canary: Canary, old: Object | None, new: Object | None) -> bool:
+    def _matters(self, canary: Canary, kind: Kind, old: Object | None, new: Object | None) -> bool:
         """Whether a change of the target or the primary is worth a tick of its own."""
         workload, wait = self._world.workloads.of(canary), self._advance.waits_for(canary.key)
-        if workload is None:
+        if workload is None or workload.kind != kind:
             return False
         primary = name_of(new or old or {}) == canary.primary_name
         if new is None or (old is None and not primary):
@@ -134,6 +142,14 @@ class Watch:
         if wait is not (Wait.PRIMARY if primary else Wait.TARGET):
             return False
         return workload.readiness(canary, new, self._world.clock()).ready
+
+    def _config_changed(self, kind: Kind, old: Object | None, new: Object | None) -> None:
+        """A ConfigMap or Secret of a target that is not what the last run released is as good as a revision."""
+        obj, checksum = new or old or {}, tracked_checksum(new)
+        for canary in self._concerned(kind, obj):
+            released = canary.status.tracked_configs or {}
+            if released.get(Config(kind, name_of(obj)).key) != checksum:
+                self._schedule.wake(canary.key)
 
     def _other_changed(self, kind: Kind, old: Object | None, new: Object | None) -> None:
         """A Service or route changed: an idle Canary puts it right at once, others in time."""
