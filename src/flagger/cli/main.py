@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 
 import click
+from click.exceptions import Abort, NoSuchCommand
 
 VERBS: Mapping[str, str] = {
     "run": "run the operator",
@@ -16,6 +17,9 @@ VERBS: Mapping[str, str] = {
     "version": "print the version",
 }
 """Each verb `x` is the command `x` of the module `flagger.cli.x`."""
+
+HELP = frozenset({"help", "-h", "-help", "--help"})
+INTERRUPTED = 130
 
 
 class Verbs(click.Group):
@@ -32,13 +36,26 @@ class Verbs(click.Group):
         command: click.Command = importlib.import_module(f"flagger.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb that is meant; the error for a word that is none suggests the nearest verbs."""
+        try:
+            return super().resolve_command(ctx, args)
+        except NoSuchCommand as error:
+            raise NoSuchCommand(error.command_name, possibilities=VERBS, ctx=ctx) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs from the table, without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(VERBS.items()))
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="operator flags: flagger run --help",
+)
 def flagger() -> None:
     """Progressive delivery for Kubernetes: releases that promote themselves or come back."""
 
@@ -48,9 +65,19 @@ def main() -> None:
 
     Flags only, or nothing inside a cluster, mean the operator, as in upstream's container arguments.
     """
-    words = sys.argv[1:]
-    asks_for_help = bool(words) and words[0] in {"-h", "--help", "-help"}
-    in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ
-    if (words and words[0].startswith("-") and not asks_for_help) or (not words and in_cluster):
-        words = ["run", *words]
-    flagger.main(args=words, prog_name="flagger")
+    try:
+        flagger.main(args=meaning(sys.argv[1:]), prog_name="flagger", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
+
+
+def meaning(words: list[str]) -> list[str]:
+    """The words of the command line with what goes without saying."""
+    if not words:
+        return ["run"] if "KUBERNETES_SERVICE_HOST" in os.environ else ["--help"]
+    if words[0] in HELP:
+        return ["--help"]
+    return ["run", *words] if words[0].startswith("-") else words

@@ -3,33 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flagger.demo import processes
-from flagger.demo.figures import Figures, figures_of
-from flagger.demo.narrator import Narrator, log_hint
+from flagger.api.quantities import parse_duration
+from flagger.demo import scene
+from flagger.demo.acts import (
+    ACTS,
+    FIRST,
+    NOT_STARTED,
+    OK,
+    WRONG_OUTCOME,
+    Act,
+    Ending,
+    Look,
+    Programme,
+    Result,
+)
+from flagger.demo.figures import Both, figures
+from flagger.demo.narrator import Narrator
+from flagger.demo.processes import Crew
 from flagger.demo.release import push
-from flagger.demo.scene import GATEWAY, HOST, NAME, NAMESPACE_NAME, apply, entrance
 from flagger.demo.story import Story
 from flagger.demo.traffic import Users
 from flagger.kube.client import Client
 from flagger.kube.cluster import Cluster
+from flagger.kube.errors import KubeError
 from flagger.kube.kubeconfig import load_connection
+from flagger.kube.objects import Object
 from flagger.metrics.base import Backend
 from flagger.metrics.providers.prometheus import Prometheus
 from flagger.outbound import Outbound
+from flagger.sandbox.daemon import StartError
+from flagger.sandbox.state import Record
 
-INITIALIZED_WITHIN, PROMOTED_WITHIN, ROLLED_BACK_WITHIN = 20.0, 40.0, 30.0  # seconds: hard stops
-NOTICED_WITHIN = 5.0  # seconds
-SETTLE = 1.0  # seconds in which late answers of an act are still counted for it
-FAIL_EVERY = 4
-FIRST, GOOD, BAD = "6.7.0", "6.7.1", "6.8.0"
-
-_OK, _FAILED_TO_START, _WRONG_OUTCOME = 0, 1, 3
+START_WITHIN = 35.0  # seconds that the start and the first release may take together
+STAGE_WITHIN = 15.0  # seconds of these for the first release
+NOTICED_WITHIN = 5.0  # seconds from a push to the operator's first move
+SAID_WITHIN = 1.0  # seconds from the end of a run to the event that tells it
+SUMMARY_WITHIN = 5.0  # seconds
+LOOK_EVERY = 0.25  # seconds
+ENOUGH_CORES = 2
+PATIENCE = 3.0  # by how much the hard stops are stretched with fewer cores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,109 +60,105 @@ class Options:
     interval: str = "2s"
     keep: bool = False
 
+    @property
+    def seconds(self) -> float:
+        """The interval in seconds."""
+        return parse_duration(self.interval).total_seconds()
+
+    @property
+    def patience(self) -> float:
+        """What the hard stops are multiplied by on this machine."""
+        return 1.0 if (os.cpu_count() or 1) >= ENOUGH_CORES else PATIENCE
+
+    @property
+    def budget(self) -> float:
+        """The hard stops together, in seconds."""
+        acts = sum(act.within(self.seconds) for act in ACTS)
+        return self.patience * (START_WITHIN + acts + SUMMARY_WITHIN)
+
+
+class SpoiltError(Exception):
+    """The play can't begin; the text says why."""
+
 
 @dataclass(slots=True)
 class Theatre:
-    """Everything an act needs."""
+    """Everything an act needs; `judged` are the last figures that showed traffic on the canary."""
 
+    options: Options
     client: Client
     story: Story
     users: Users
     narrator: Narrator
     metrics: Prometheus
-    last: tuple[Figures, Figures] = (Figures(), Figures())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Act:
-    """What is released and how that must end; times are hard stops in seconds."""
-
-    number: int
-    title: str
-    tag: str
-    fail_every: int = 0
-    outcome: str
-    verb: str
-    within: float
-
-
-ACTS = (
-    Act(
-        number=1,
-        title=f"a good release, {NAME}:{FIRST} -> {NAME}:{GOOD}",
-        tag=GOOD,
-        outcome="Succeeded",
-        verb="promoted",
-        within=PROMOTED_WITHIN,
-    ),
-    Act(
-        number=2,
-        title=f"a bad release, {NAME}:{GOOD} -> {NAME}:{BAD} (every fourth request fails)",
-        tag=BAD,
-        fail_every=FAIL_EVERY,
-        outcome="Failed",
-        verb="rolled back",
-        within=ROLLED_BACK_WITHIN,
-    ),
-)
+    judged: Both = field(default_factory=Both)
 
 
 async def play(options: Options, narrator: Narrator) -> int:
     """Play both acts; returns the exit code: 0 only if both end right and no user saw an avoidable error."""
     begun = time.monotonic()
-    narrator.begin(options.engine)
-    kept = False
+    objects = scene.manifests(options.interval)
+    programme = Programme(
+        engine=options.engine,
+        interval=options.interval,
+        rules=scene.Rules.of(objects[-1]),
+        budget=options.budget,
+    )
+    crew = Crew(options.state_dir, options.engine)
+    ending = Ending(code=NOT_STARTED, state_dir=options.state_dir)
+    narrator.begin(programme)
     try:
-        stage = await processes.start(options.state_dir, options.engine, floor="1s")
-        narrator.done("sandbox", f"ready, api={stage.record.api} kubeconfig={stage.record.kubeconfig}")
-        narrator.done("operator", "ready, provider=gatewayapi:v1 analysis-interval-floor=1s")
-        code, lines = await _perform(options, stage, narrator)
-        kept = options.keep and code == _OK
-    except processes.StartError as error:
-        code, lines = _FAILED_TO_START, [str(error), f"demo: FAIL; {log_hint(options.state_dir)}"]
+        ending = await _perform(options, objects, crew, narrator)
+    except StartError as error:
+        ending = replace(ending, problem=str(error))
     finally:
+        kept = options.keep and ending.code != NOT_STARTED
+        narrator.close()
         if not kept:
-            await asyncio.shield(processes.stop(options.state_dir))
-    if code == _OK:
-        lines.append(f"demo: PASS in {time.monotonic() - begun:.1f}s")
-    narrator.end(lines)
-    return code
+            await crew.dismiss()
+    narrator.end(replace(ending, took=time.monotonic() - begun, kept=kept))
+    return ending.code
 
 
-async def _perform(options: Options, stage: processes.Stage, narrator: Narrator) -> tuple[int, list[str]]:
-    async with _theatre(options, stage, narrator) as theatre:
-        if theatre is None:
-            text = f"demo: FAIL, shop/checkout was not initialized within {INITIALIZED_WITHIN:.0f} s"
-            return _WRONG_OUTCOME, [f"{text}; {log_hint(options.state_dir)}"]
-        for act in ACTS:
-            if not await _act(theatre, act):
-                ended = theatre.story.state.phase
-                text = f"demo: FAIL, act {act.number}/2 ended {ended}, expected {act.outcome}"
-                return _WRONG_OUTCOME, [f"{text}; {log_hint(options.state_dir)}"]
-        return _summary(options, theatre)
+async def _perform(options: Options, objects: list[Object], crew: Crew, narrator: Narrator) -> Ending:
+    if remark := crew.look():
+        narrator.note(remark)
+    narrator.starting()
+    record = await crew.start_sandbox()
+    narrator.sandbox_up(record)
+    await crew.start_operator(record)
+    narrator.operator_up()
+    try:
+        async with _theatre(options, objects, record, narrator) as theatre:
+            return await _acts(theatre)
+    except (SpoiltError, KubeError) as error:
+        return Ending(code=WRONG_OUTCOME, problem=str(error), state_dir=options.state_dir)
 
 
 @asynccontextmanager
 async def _theatre(
-    options: Options, stage: processes.Stage, narrator: Narrator
-) -> AsyncIterator[Theatre | None]:
-    """Set the stage and let the users in; gives None when the release doesn't get ready."""
-    connection = load_connection(Path(stage.record.kubeconfig))
+    options: Options, objects: list[Object], record: Record, narrator: Narrator
+) -> AsyncIterator[Theatre]:
+    """Set the stage and let the users in.
+
+    Raises:
+        SpoiltError: the release doesn't get ready.
+    """
+    connection = load_connection(Path(record.kubeconfig))
+    limit = STAGE_WITHIN * options.patience
     async with Client(connection) as client, Cluster(client) as cluster, Outbound() as outbound:
         story = Story(narrator.event)
-        narrator.done("apply", " ".join(await apply(client, options.interval)))
+        narrator.applied(await scene.apply(client, objects))
         story.follow(cluster)
-        ready = await story.until(lambda state: state.phase == "Initialized", INITIALIZED_WITHIN)
-        url = await _entrance(client) if ready else None
-        if url is None:
-            yield None
-            return
-        users = Users(url, HOST)
-        metrics = Prometheus(Backend(outbound, stage.record.metrics))
-        theatre = Theatre(client, story, users, narrator, metrics)
-        narrator.done("users", f"{users.rate:.0f} requests/s to {url}")
+        if not await story.until(lambda: story.initialized, limit):
+            heard = f": {story.chapter.told[-1]}" if story.chapter.told else ""
+            raise SpoiltError(f"shop/checkout was not initialized within {limit:.0f} s{heard}")
+        users = Users(await _entrance(client, limit), scene.HOST)
+        narrator.ready(f"{scene.NAME}:{FIRST}", users)
+        metrics = Prometheus(Backend(outbound, record.metrics))
+        theatre = Theatre(options, client, story, users, narrator, metrics)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(users.run()), group.create_task(_show_figures(theatre))]
+            tasks = [group.create_task(users.run()), group.create_task(_keep_looking(theatre))]
             try:
                 yield theatre
             finally:
@@ -151,77 +166,88 @@ async def _theatre(
                     task.cancel()
 
 
-async def _entrance(client: Client) -> str | None:
-    for _ in range(50):
-        url = entrance(await client.get(GATEWAY, "public", NAMESPACE_NAME))
-        if url is not None:
-            return url
-        await asyncio.sleep(0.1)
-    return None
+async def _entrance(client: Client, seconds: float) -> str:
+    """Where users enter, as soon as they are let in.
+
+    Raises:
+        SpoiltError: they are not.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await scene.way_in(client, scene.ENTRANCE, scene.HOST)
+    except TimeoutError as error:
+        raise SpoiltError(f"Gateway shop/public let nobody in within {seconds:.0f} s") from error
 
 
-async def _show_figures(theatre: Theatre) -> None:
-    """Look at the verdict's inputs twice a second; keep the last with traffic on both sides."""
+async def _keep_looking(theatre: Theatre) -> None:
+    """Look at the verdict's inputs a few times a second; keep the last with traffic on both sides."""
+    weight = 0
     while True:
-        primary, canary = await asyncio.gather(
-            figures_of(theatre.metrics, NAMESPACE_NAME, f"{NAME}-primary"),
-            figures_of(theatre.metrics, NAMESPACE_NAME, NAME),
-        )
-        if canary.success_rate is not None:
-            theatre.last = (primary, canary)
-        theatre.narrator.figures(theatre.story.state, theatre.users, primary, canary)
-        await asyncio.sleep(0.5)
+        state, users = theatre.story.state, theatre.users
+        if state.weight != weight:
+            weight = state.weight
+            users.new_step()
+        seen = await figures(theatre.metrics)
+        if seen.canary.success_rate is not None:
+            theatre.judged = seen
+        theatre.narrator.look(Look(state, users, seen))
+        await asyncio.sleep(LOOK_EVERY)
 
 
-async def _act(theatre: Theatre, act: Act) -> bool:
-    """Release, wait for the end, tell how it went."""
-    story, users = theatre.story, theatre.users
-    theatre.narrator.act(act.number, act.title)
-    story.new_act()
+async def _acts(theatre: Theatre) -> Ending:
+    """Play all acts, or up to the first that ends otherwise than it must."""
+    ending = Ending(code=WRONG_OUTCOME, state_dir=theatre.options.state_dir, users=theatre.users.total)
+    detected = None
+    for act in ACTS:
+        try:
+            result = await _act(theatre, act)
+        except KubeError as error:
+            return replace(ending, problem=str(error))
+        theatre.narrator.result(result)
+        if result.phase != act.outcome:
+            text = f"act {act.number}/{len(ACTS)} ended {result.phase}, expected {act.outcome}"
+            return replace(ending, problem=text)
+        if result.problem:
+            text = (
+                f"users saw errors in act {act.number} that the primary would not have made: {result.problem}"
+            )
+            return replace(ending, problem=text)
+        detected = result.detected
+    return replace(ending, code=OK, detected=detected)
+
+
+async def _act(theatre: Theatre, act: Act) -> Result:
+    """Release, wait for the end, and see how it went."""
+    story, users, options = theatre.story, theatre.users, theatre.options
+    theatre.narrator.act(act)
+    story.new_chapter()
     users.new_act()
-    theatre.last = (Figures(), Figures())
-    begun = time.monotonic()
-    await push(theatre.client, NAMESPACE_NAME, NAME, act.tag, fail_every=act.fail_every)
-    noticed = await story.until(lambda state: state.phase == "Progressing", NOTICED_WITHIN)
-    detected = time.monotonic() - begun
-    ended = noticed and await story.until(lambda state: state.phase in {"Succeeded", "Failed"}, act.within)
-    took, loop_time = time.monotonic() - begun, asyncio.get_running_loop().time()
-    await asyncio.sleep(SETTLE)
-    right = ended and story.state.phase == act.outcome
-    weights = " -> ".join(f"{weight}%" for weight in story.weights)
-    details = [
-        f"noticed after {detected:.1f} s; weights {weights}",
-        f"primary  {theatre.last[0]}",
-        f"canary   {theatre.last[1]}; limits: success rate min 99 %, p99 max 500 ms",
-        f"users    {users.act.answered} requests answered, {users.act.failed} failed",
-    ]
-    if act.fail_every and users.act.first_failure is not None:
-        exposed = loop_time - users.act.first_failure
-        share = users.act.failed / max(1, users.act.answered)
-        everybody = users.rate * exposed / act.fail_every
-        details.append(
-            f"from the first failed request to the rollback: {exposed:.1f} s, {share:.1%} of requests failed; "
-            f"a plain rolling update would have failed about {everybody:.0f} in that time"
-        )
-    theatre.narrator.result(right, f"{act.verb if right else story.state.phase} in {took:.1f} s", details)
-    return right
+    theatre.judged = Both()
+    clock = asyncio.get_running_loop().time
+    begun = clock()
+    await push(theatre.client, scene.NAMESPACE_NAME, scene.NAME, act.tag, fail_every=act.fail_every)
+    await story.until(lambda: story.state.phase == "Progressing", NOTICED_WITHIN * options.patience)
+    noticed = clock()
+    within = act.within(options.seconds) * options.patience
+    await story.until(lambda: story.over, within - (noticed - begun))
+    ended, figures_then = clock(), theatre.judged
+    await users.settled()
+    await story.until(lambda: story.last_word, SAID_WITHIN)
+    return Result(
+        act=act,
+        phase=story.state.phase,
+        took=ended - begun,
+        noticed=noticed - begun,
+        detected=_between(users.act.first_failure, story.chapter.first_halt),
+        exposed=_between(users.act.first_failure, ended),
+        weights=tuple(story.chapter.weights),
+        failed_checks=len(story.chapter.halts),
+        users=users.act,
+        rate=users.rate,
+        figures=figures_then,
+        why=story.chapter.why,
+    )
 
 
-def _summary(options: Options, theatre: Theatre) -> tuple[int, list[str]]:
-    total = theatre.users.total
-    failed = f"{total.failed_by_canary} failed by the bad release, {total.failed_otherwise} failed otherwise"
-    lines = [f"users: {total.answered} requests answered, {failed}"]
-    if total.failed_otherwise:
-        causes = ", ".join(f"{count} x {what}" for what, count in sorted(total.problems.items()))
-        lines.append(f"demo: FAIL, users saw errors that the primary would not have made: {causes}")
-        return _WRONG_OUTCOME, lines
-    kubeconfig = options.state_dir / "kubeconfig"
-    if options.keep:
-        lines += [
-            "The good release is live, the bad one is not. The sandbox is still running:",
-            f"   see    export KUBECONFIG={kubeconfig}; kubectl get canaries -n shop -w",
-            "   try    .venv/bin/flagger sandbox release checkout 6.7.2     ship something yourself",
-            "   stop   make demo-down",
-        ]
-    lines.append(f"kubeconfig {kubeconfig}, {log_hint(options.state_dir)}")
-    return _OK, lines
+def _between(first: float | None, last: float | None) -> float | None:
+    return None if first is None or last is None else max(0.0, last - first)

@@ -4,143 +4,145 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import subprocess
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
 
 from flagger import __version__
-from flagger.sandbox.state import Record, is_alive, read_record, record_path, stop_process, write_record
+from flagger.demo.scene import MANAGER, NAMESPACE_NAME, PROVIDER
+from flagger.kube.client import Client
+from flagger.kube.errors import NotFound
+from flagger.kube.kubeconfig import load_connection
+from flagger.kube.objects import NAMESPACE, Object
+from flagger.sandbox.daemon import StartError, remember, report, spawn, start
+from flagger.sandbox.options import Options
+from flagger.sandbox.state import Record, read_record, running, stop_all
 
-SANDBOX_WITHIN, OPERATOR_WITHIN = 20.0, 15.0  # seconds
+OPERATOR_WITHIN, GONE_WITHIN = 15.0, 20.0  # seconds
+FLOOR = "1s"
+SCRAPE = timedelta(seconds=0.5)
 _POLL = 0.05  # seconds
-_TAIL = 12  # lines of a log that are shown
 
 
-class StartError(Exception):
-    """A process did not come up; the text holds the end of its log."""
+@dataclass(slots=True)
+class Crew:
+    """Starts the processes and ends those that it started.
 
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """What is running; `operator` is where the operator's own endpoints are."""
-
-    record: Record
-    operator: str
-    state_dir: Path
-
-
-async def start(state_dir: Path, engine: str, floor: str) -> Stage:
-    """Start both; what an earlier demo left is stopped first.
-
-    Raises:
-        StartError: one of them did not come up.
+    A sandbox that somebody has started by hand is used and left; one of an earlier demo is replaced.
     """
-    left = read_record(state_dir)
-    if left is not None:
-        await asyncio.to_thread(_stop, left)
-    record = await _start_sandbox(state_dir, engine)
-    port = _free_port()
-    operator = _spawn(state_dir / "log" / "operator.log", operator_arguments(record, floor, port))
-    record = Record(
-        pid=record.pid,
-        version=__version__,
-        kubeconfig=record.kubeconfig,
-        api=record.api,
-        metrics=record.metrics,
-        operator=operator.pid,
-    )
-    write_record(state_dir, record)
-    stage = Stage(record, f"http://127.0.0.1:{port}", state_dir)
-    await _wait_for_operator(stage, operator)
-    return stage
+
+    state_dir: Path
+    engine: str
+    found: Record | None = field(default=None, init=False)
+
+    def look(self) -> str:
+        """Find out what is there; returns a remark about it, or nothing."""
+        left = read_record(self.state_dir)
+        up = running(self.state_dir)
+        if up is not None and not up.by_demo and (up.version, up.engine) == (__version__, self.engine):
+            self.found = up
+            return f"using the sandbox that is up, pid {up.sandbox.pid}"
+        if up is not None:
+            return f"replacing the sandbox of {'an earlier demo' if up.by_demo else f'flagger {up.version}'}"
+        alive = left is not None and any(
+            process is not None and process.alive for process in (left.sandbox, left.operator)
+        )
+        return "cleaning up after a demo that was killed" if alive else ""
+
+    async def start_sandbox(self) -> Record:
+        """A sandbox with an empty stage.
+
+        Raises:
+            StartError: it did not come up, or its stage belongs to somebody else.
+        """
+        if self.found is None:
+            options = Options(state_dir=self.state_dir, engine=self.engine, scrape_interval=SCRAPE)
+            return await start(options, by_demo=True)
+        if self.found.operator is not None:
+            await asyncio.to_thread(self.found.operator.stop)
+        await _clear(self.found)
+        return self.found
+
+    async def start_operator(self, record: Record) -> None:
+        """The operator, ready to work.
+
+        Raises:
+            StartError: it did not come up.
+        """
+        port, log = _free_port(), self.state_dir / "log" / "operator.log"
+        operator = spawn(log, operator_arguments(record, port))
+        remember(self.state_dir, operator=operator)
+        try:
+            async with asyncio.timeout(OPERATOR_WITHIN), aiohttp.ClientSession() as session:
+                ready = False
+                while operator.alive and not ready:
+                    ready = await _is_ready(session, port)
+                    await asyncio.sleep(_POLL)
+        except TimeoutError as error:
+            raise StartError(report("the operator", log)) from error
+        if not operator.alive:
+            raise StartError(report("the operator", log))
+
+    async def dismiss(self) -> None:
+        """End what was started here."""
+        if self.found is None:
+            await asyncio.to_thread(stop_all, self.state_dir)
+            return
+        record = read_record(self.state_dir)
+        if record is not None and record.operator is not None:
+            await asyncio.to_thread(record.operator.stop)
+            remember(self.state_dir, operator=None)
+            await _clear(self.found)
 
 
-def operator_arguments(record: Record, floor: str, port: int) -> list[str]:
+def operator_arguments(record: Record, port: int) -> list[str]:
     """The operator's command line; the metrics server is named as in a cluster."""
     return [
         "run",
         f"-kubeconfig={record.kubeconfig}",
-        "-mesh-provider=gatewayapi:v1",
+        f"-mesh-provider={PROVIDER}",
         "-metrics-server=http://prometheus.monitoring:9090",
-        f"-analysis-interval-floor={floor}",
+        f"-analysis-interval-floor={FLOOR}",
         "-address=127.0.0.1",
         f"-port={port}",
         "-log-level=info",
     ]
 
 
-async def stop(state_dir: Path) -> None:
-    """End both and everything that they have started."""
-    record = read_record(state_dir)
-    if record is not None:
-        await asyncio.to_thread(_stop, record)
-    record_path(state_dir).unlink(missing_ok=True)
+async def _clear(record: Record) -> None:
+    """Remove what an earlier demo left on the stage.
+
+    Raises:
+        StartError: somebody else made it, or it does not go.
+    """
+    async with Client(load_connection(Path(record.kubeconfig))) as client:
+        try:
+            async with asyncio.timeout(GONE_WITHIN):
+                namespace = await client.get(NAMESPACE, NAMESPACE_NAME)
+                if not _made_here(namespace):
+                    raise StartError(f"namespace {NAMESPACE_NAME} exists and was not made by the demo")
+                await client.delete(NAMESPACE, NAMESPACE_NAME)
+                while True:
+                    await client.get(NAMESPACE, NAMESPACE_NAME)
+                    await asyncio.sleep(_POLL)
+        except NotFound:
+            return
+        except TimeoutError as error:
+            raise StartError(f"namespace {NAMESPACE_NAME} is not gone after {GONE_WITHIN:.0f} s") from error
 
 
-def _stop(record: Record) -> None:
-    for pid in filter(None, (record.operator, record.pid)):
-        stop_process(pid)
+def _made_here(obj: Object) -> bool:
+    return any(entry.get("manager") == MANAGER for entry in obj["metadata"].get("managedFields") or [])
 
 
-async def _start_sandbox(state_dir: Path, engine: str) -> Record:
-    log = state_dir / "log" / "sandbox.log"
-    arguments = ["sandbox", "serve", "--state-dir", str(state_dir), "--engine", engine]
-    process = _spawn(log, [*arguments, "--scrape-interval", "0.5"])
+async def _is_ready(session: aiohttp.ClientSession, port: int) -> bool:
     try:
-        async with asyncio.timeout(SANDBOX_WITHIN):
-            while is_alive(process.pid):
-                record = read_record(state_dir)
-                if record is not None and record.pid == process.pid:
-                    return record
-                await asyncio.sleep(_POLL)
-    except TimeoutError:
-        raise StartError(_report("the sandbox", log)) from None
-    finally:
-        record = read_record(state_dir)
-        if record is None or record.pid != process.pid:
-            await asyncio.to_thread(stop_process, process.pid)
-    raise StartError(_report("the sandbox", log))
-
-
-async def _wait_for_operator(stage: Stage, process: subprocess.Popen[bytes]) -> None:
-    try:
-        async with asyncio.timeout(OPERATOR_WITHIN), aiohttp.ClientSession() as session:
-            while is_alive(process.pid):
-                if await _is_ready(session, stage.operator):
-                    return
-                await asyncio.sleep(_POLL)
-    except TimeoutError:
-        raise StartError(_report("the operator", stage.state_dir / "log" / "operator.log")) from None
-    raise StartError(_report("the operator", stage.state_dir / "log" / "operator.log"))
-
-
-async def _is_ready(session: aiohttp.ClientSession, url: str) -> bool:
-    try:
-        async with session.get(f"{url}/readyz") as response:
+        async with session.get(f"http://127.0.0.1:{port}/readyz") as response:
             return response.status == 200
     except aiohttp.ClientError:
         return False
-
-
-def _spawn(log: Path, arguments: list[str]) -> subprocess.Popen[bytes]:
-    """A process in a session of its own: a Ctrl-C in the terminal is ours to act on."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as out:
-        return subprocess.Popen(
-            [sys.executable, "-m", "flagger", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-        )
-
-
-def _report(what: str, log: Path) -> str:
-    tail = "\n".join(f"    {line}" for line in log.read_text(errors="replace").splitlines()[-_TAIL:])
-    return f"{what} did not come up; the end of {log}:\n{tail}"
 
 
 def _free_port() -> int:

@@ -15,12 +15,7 @@ _LOCK_PORT = 19601  # bound on an address of the slot for as long as the slot is
 
 
 class NoFreeSlotError(Exception):
-    """Every address range is in use by another sandbox."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            f"all {SLOTS} address ranges are in use by other sandboxes; stop one (flagger sandbox down)"
-        )
+    """The address ranges are in use by other sandboxes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +36,28 @@ class Slot:
 
 
 @contextmanager
-def take_slot() -> Iterator[Slot]:
-    """The first free slot, ours until the block is left or the process ends.
+def take_slot(number: int | None = None) -> Iterator[Slot]:
+    """The slot with this number, else the first free one; ours until the block is left or the process ends.
 
     Raises:
-        NoFreeSlotError: there is none.
+        NoFreeSlotError: somebody else has it, or all of them.
     """
-    for number in range(SLOTS):
-        lock = socket.socket()
-        try:
-            lock.bind((f"127.{96 + number}.255.254", _LOCK_PORT))
-        except OSError:
-            lock.close()
-            continue
-        with lock:
-            yield Slot(number)
+    for candidate in range(SLOTS) if number is None else (number,):
+        lock = _lock(candidate)
+        if lock is not None:
+            with lock:
+                yield Slot(candidate)
             return
-    raise NoFreeSlotError
+    what = f"all {SLOTS} address ranges are" if number is None else f"{Slot(number).services} is"
+    raise NoFreeSlotError(f"{what} in use by another sandbox; stop one:  flagger sandbox down")
+
+
+def _lock(number: int) -> socket.socket | None:
+    """A bound socket of the slot, None when another process has it."""
+    lock = socket.socket()
+    try:
+        lock.bind((f"127.{96 + number}.255.254", _LOCK_PORT))
+    except OSError:
+        lock.close()
+        return None
+    return lock

@@ -1,27 +1,72 @@
-"""What a detached sandbox leaves in its state directory, so that later commands find it."""
+"""What a sandbox leaves in its state directory, so that later commands find it and can end it."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 STOP_WITHIN = 15.0  # seconds until a process that was asked to stop is killed
-_POLL = 0.05  # seconds
+_POLL = 0.02  # seconds
+
+
+class BusyError(Exception):
+    """Another sandbox uses the state directory."""
+
+
+class Process(msgspec.Struct, frozen=True):
+    """A process; `started` is in clock ticks since the machine's boot, as numbers are used again."""
+
+    pid: int
+    started: int
+
+    @classmethod
+    def of(cls, pid: int) -> Process:
+        """The process that has this number now; one that has ended is never alive."""
+        return cls(pid, _started(pid) or -1)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs; one that has ended and waits for its parent doesn't."""
+        return _started(self.pid) == self.started
+
+    def stop(self) -> None:
+        """Ask it to end, and kill it when it doesn't in time."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            deadline = time.monotonic() + STOP_WITHIN
+            if self.alive:
+                self._send(number)
+            while self.alive and time.monotonic() < deadline:
+                time.sleep(_POLL)
+
+    def _send(self, number: int) -> None:
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:
+            return  # it ended just now
 
 
 class Record(msgspec.Struct, kw_only=True, frozen=True):
-    """A running sandbox: its process, and where its parts are. `operator` is the pid of one started with it."""
+    """A sandbox: its process, and where its parts are once it is `ready`.
 
-    pid: int
+    `operator` is the process of one that was started with it, `by_demo` says that a demo started both.
+    """
+
+    sandbox: Process
     version: str
-    kubeconfig: str
-    api: str
-    metrics: str
-    operator: int = 0
+    engine: str = "builtin"
+    ready: bool = False
+    kubeconfig: str = ""
+    api: str = ""
+    metrics: str = ""
+    operator: Process | None = None
+    by_demo: bool = False
 
 
 def default_state_dir() -> Path:
@@ -48,39 +93,56 @@ def write_record(state_dir: Path, record: Record) -> None:
 
 
 def read_record(state_dir: Path) -> Record | None:
-    """The record of a sandbox that is alive; one of a dead process is removed."""
-    path = record_path(state_dir)
+    """The record, be its processes alive or not."""
     try:
-        record = msgspec.json.decode(path.read_bytes(), type=Record)
+        return msgspec.json.decode(record_path(state_dir).read_bytes(), type=Record)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
-    if is_alive(record.pid):
-        return record
-    path.unlink(missing_ok=True)
-    return None
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process with this number runs; one that has ended and waits for its parent doesn't."""
-    try:
-        os.kill(pid, 0)
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (ProcessLookupError, FileNotFoundError):
+def running(state_dir: Path) -> Record | None:
+    """The record of a sandbox that is up."""
+    record = read_record(state_dir)
+    return record if record is not None and record.ready and record.sandbox.alive else None
+
+
+def stop_all(state_dir: Path) -> bool:
+    """End the sandbox and the operator that was started with it; says whether anything was running.
+
+    Works as well on what a killed sandbox or a killed demo left behind.
+    """
+    record = read_record(state_dir)
+    if record is None:
         return False
-    except PermissionError:
-        return True
-    return state != "Z"
+    left = [process for process in (record.operator, record.sandbox) if process is not None and process.alive]
+    for process in left:
+        process.stop()
+    record_path(state_dir).unlink(missing_ok=True)
+    return bool(left)
 
 
-def stop_process(pid: int) -> None:
-    """Ask a process to end, and kill it when it doesn't in time."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
+@contextmanager
+def claim(state_dir: Path) -> Iterator[None]:
+    """Have the state directory for this process alone, until the block is left or the process ends.
+
+    Raises:
+        BusyError: another process has it.
+    """
+    path = state_dir / "run" / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as lock:
         try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            return
-        deadline = time.monotonic() + STOP_WITHIN
-        while time.monotonic() < deadline:
-            if not is_alive(pid):
-                return
-            time.sleep(_POLL)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError(f"another sandbox uses {state_dir}; stop it:  flagger sandbox down") from error
+        yield
+
+
+def _started(pid: int) -> int | None:
+    """When the process with this number was started; None when there is none that runs."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    state, started = fields[0], fields[19]  # fields 3 and 22 of proc(5)
+    return None if state in "ZX" else int(started)

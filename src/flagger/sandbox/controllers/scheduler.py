@@ -23,6 +23,8 @@ from flagger.sandbox.controllers.pods import condition_of, stamp
 from flagger.sandbox.controllers.selectors import OPERATORS, has_all
 
 NAME = "default-scheduler"
+UNREADY_TAINTS = frozenset({"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
+"""Say what the Ready condition says, too, and stay when no node lifecycle controller takes them away."""
 RETRY = 0.2  # seconds after which a pod that was bound is looked at again, should the cache not know yet
 
 
@@ -123,7 +125,9 @@ def is_eligible(spec: Object, node: Object) -> bool:
     if terms and not any(term_matches(term, node) for term in terms):
         return False
     taints = [
-        t for t in node.get("spec", {}).get("taints") or () if t.get("effect") in {"NoSchedule", "NoExecute"}
+        taint
+        for taint in node.get("spec", {}).get("taints") or ()
+        if taint.get("effect") in {"NoSchedule", "NoExecute"} and taint["key"] not in UNREADY_TAINTS
     ]
     return all(any(tolerates(each, taint) for each in spec.get("tolerations") or ()) for taint in taints)
 

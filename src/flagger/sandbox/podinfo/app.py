@@ -99,7 +99,8 @@ class Podinfo:
         if delay := self.faults.delay():
             await asyncio.sleep(delay)
         if status := self.faults.status():
-            return web.json_response({"code": status, "message": "injected fault"}, status=status)
+            fault = {"code": status, "message": "injected fault", "hostname": self.settings.hostname}
+            return web.json_response(fault, status=status)
         try:
             return await handler(request)
         except web.HTTPException as error:
