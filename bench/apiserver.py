@@ -178,7 +178,7 @@ class Server:
 
     def __init__(self, folder: str | None) -> None:
         self.pipe, other = multiprocessing.Pipe()
-        self.process = multiprocessing.Process(target=serve, args=(other, folder))
+        self.process = multiprocessing.Process(target=serve, args=(other, folder), daemon=True)
         self.process.start()
         self.url, self.token, self.ca, self.start_seconds = self.pipe.recv()
 
@@ -200,7 +200,8 @@ class Server:
 def watchers(server: Server, count: int) -> Iterator[Connection]:
     """Keep watches open in a process of their own."""
     pipe, other = multiprocessing.Pipe()
-    process = multiprocessing.Process(target=watch, args=(server.url, server.token, server.ca, count, other))
+    arguments = (server.url, server.token, server.ca, count, other)
+    process = multiprocessing.Process(target=watch, args=arguments, daemon=True)
     process.start()
     pipe.recv()
     try:

@@ -60,6 +60,15 @@ async def test_generate_name(api: Api) -> None:
     assert reply.cause_fields()[0] == "metadata.name"
 
 
+async def test_a_given_name_is_not_generated(api: Api) -> None:
+    """A taken name stays taken, whatever generateName says."""
+    api.server.needs(30)  # older ones think that a generated name has clashed, and ask to try again
+    obj = {"metadata": {"name": "gen-1", "generateName": "gen-"}}
+    await api.create("configmaps", obj)
+
+    (await api.post(api.path("configmaps"), obj)).failed(409, "AlreadyExists")
+
+
 async def test_the_body_must_fit_the_url(api: Api) -> None:
     """Another namespace, name, kind or version in the body than in the URL is 400."""
     await api.create("configmaps", config_map())

@@ -27,7 +27,6 @@ from flagger.sandbox.apiserver.verbs import SHAPED, handler_of, has_shapes, verb
 log = structlog.get_logger(__name__)
 IN_FLIGHT = 600
 """How many requests, watches and logs aside, are worked on at a time; more get a 429."""
-LONG_RUNNING = frozenset({"watch", "log"})
 CACHING = "no-cache, private"
 
 

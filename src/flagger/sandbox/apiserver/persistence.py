@@ -21,6 +21,7 @@ FILE = "apiserver.db"
 REVISION_GAP = 1000
 """How far the revision jumps at a restart, so that nothing seen but not kept can be resumed from."""
 SCHEMA = """
+PRAGMA locking_mode = EXCLUSIVE;
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS objects (
@@ -29,6 +30,10 @@ CREATE TABLE IF NOT EXISTS objects (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value BLOB);
 """
+
+
+class DataInUseError(RuntimeError):
+    """Another server keeps its state in this directory."""
 
 
 class Durable(Protocol):
@@ -55,15 +60,30 @@ class Row:
     raw: bytes | None
 
 
+def _open(path: Path) -> sqlite3.Connection:
+    """Open the database for this process alone, readable for its user alone."""
+    database = sqlite3.connect(path, timeout=0.5, check_same_thread=False, isolation_level=None)
+    path.chmod(0o600)
+    try:
+        database.executescript(SCHEMA)
+    except sqlite3.OperationalError as error:
+        database.close()
+        raise DataInUseError(f"{path}: {error}; stop the server that uses it") from error
+    return database
+
+
 class Journal:
     """Keeps every change in a database."""
 
     def __init__(self, folder: Path) -> None:
+        """Open or make the database.
+
+        Raises:
+            DataInUseError: another server has it open.
+        """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="apiserver-journal")
-        self._database = sqlite3.connect(folder / FILE, check_same_thread=False, isolation_level=None)
-        (folder / FILE).chmod(0o600)
-        self._database.executescript(SCHEMA)
+        self._database = _open(folder / FILE)
         self._pending: list[Row] = []
         self._waiting: asyncio.Future[None] | None = None
         """Done when the pending rows are committed."""

@@ -19,7 +19,6 @@ from flagger.sandbox.apiserver.types import causes
 from flagger.sandbox.apiserver.types.resource_type import Object
 
 DEFAULT_SECONDS, LEAST_SECONDS, MOST_SECONDS = 3600, 600, 2**32
-SERVICE_ACCOUNTS = "serviceaccounts"
 
 
 def reviewed(call: Call) -> Object:

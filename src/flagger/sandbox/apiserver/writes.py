@@ -40,10 +40,12 @@ def create_object(backend: Backend, call: Call, obj: Object, managed: list[Objec
     Raises:
         ApiError: 409 if the name is taken, 422 if it is invalid, 403 or 404 by admission.
     """
-    admission.check_namespace(backend, call, obj["metadata"].get("name", ""))
+    given = obj["metadata"].get("name") or ""
+    admission.check_namespace(backend, call, given)
     moment = now()
     metadata.for_create(obj, call.kind, moment)
-    _draw_name(backend, call.kind, obj)
+    if not given:
+        _draw_name(backend, call.kind, obj)
     prepared = call.kind.prepare_create(obj, moment)
     metadata.prune_empty(prepared)
     _refuse(call, prepared, call.kind.validate(prepared, None))
@@ -56,14 +58,12 @@ def create_object(backend: Backend, call: Call, obj: Object, managed: list[Objec
 
 
 def _draw_name(backend: Backend, kind: ResourceType, obj: Object) -> None:
-    """Draw another generated name if the first one is taken."""
-    prefix = obj["metadata"].get("generateName", "")
+    """Draw a generated name again while it is taken."""
+    about = obj["metadata"]
     for _ in range(NAME_ATTEMPTS):
-        if not prefix or not obj["metadata"]["name"].startswith(prefix[: metadata.PREFIX_LIMIT]):
-            return
         if not _taken(backend, kind, obj):
             return
-        obj["metadata"]["name"] = metadata.generated_name(prefix)
+        about["name"] = metadata.generated_name(about["generateName"])
 
 
 def _taken(backend: Backend, kind: ResourceType, obj: Object) -> bool:

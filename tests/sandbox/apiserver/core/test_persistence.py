@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from flagger.sandbox.apiserver import ApiServer
-from flagger.sandbox.apiserver.persistence import FILE, Journal
+from flagger.sandbox.apiserver.persistence import FILE, DataInUseError, Journal
 from tests.conformance.kubernetes_api.objects import widget, widget_definition
 from tests.sandbox.apiserver.core.conftest import CONFIG_MAPS, calling
 
@@ -108,6 +108,16 @@ async def test_the_database_is_private(tmp_path: Path) -> None:
         pass
 
     assert (tmp_path / "data" / FILE).stat().st_mode & 0o077 == 0
+
+
+async def test_one_server_per_directory(tmp_path: Path) -> None:
+    """A second server on the same directory is refused, with what to do."""
+    async with ApiServer(tmp_path):
+        with pytest.raises(DataInUseError, match="stop the server that uses it"):
+            ApiServer(tmp_path)
+
+    async with ApiServer(tmp_path):
+        pass
 
 
 async def test_a_write_that_cannot_be_kept_fails(tmp_path: Path) -> None:
