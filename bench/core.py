@@ -1,0 +1,131 @@
+"""The pure parts, without I/O: decisions, hashes, and routes made and compared."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+
+from tests.rollout.simulation import World
+
+from bench.figures import Figure, at_most
+from bench.population import Pace, canary, deployment
+from flagger.api.canary import Canary
+from flagger.api.validate import validate
+from flagger.kube.apply import merge_patch
+from flagger.rollout.decide import decide
+from flagger.rollout.facts import Check, Facts, Verdict
+from flagger.rollout.state import Decision, Snapshot, Split
+from flagger.routing.overlay import overlay
+from flagger.routing.providers.gateway_api.router import GatewayApi
+from flagger.workloads.revision import hash_of
+
+RUNS, BATCH = 15, 400
+DAY, TICK = timedelta(days=1), timedelta(seconds=10)
+RELEASE_EVERY = 360  # ticks: once an hour
+PASSED = Facts(checks=(Check("request-success-rate", Verdict.PASS, 100.0),))
+
+
+def run() -> list[Figure]:
+    """Measure each in batches; a value is the mean of a batch."""
+    return [*_decisions(), _day(), *_parsing(), *_routes()]
+
+
+def microseconds(action: Callable[[], object]) -> tuple[float, ...]:
+    """The mean duration of an action in each of several batches, after one batch that doesn't count."""
+    found = []
+    for _ in range(RUNS + 1):
+        began = time.perf_counter()
+        for _ in range(BATCH):
+            action()
+        found.append((time.perf_counter() - began) / BATCH * 1e6)
+    return tuple(found[1:])
+
+
+def _decisions() -> list[Figure]:
+    world = World({"interval": "10s", "stepWeight": 1, "maxWeight": 50}, provider="gatewayapi:v1")
+    idle = world.snapshot()
+    world.target.revision = "B"
+    for _ in range(10):
+        world.tick()
+    running = world.snapshot()
+    verdict = decide(running, PASSED)
+    assert isinstance(verdict, Decision), verdict
+    assert verdict.effects, verdict.reason
+    took = microseconds(lambda: decide(running, PASSED))
+    return [
+        Figure("decisions per second", "1/s", tuple(1e6 / one for one in took), note=_what(running)),
+        Figure("one of an idle Canary", "µs", microseconds(lambda: decide(idle, Facts())), note=_what(idle)),
+    ]
+
+
+def _what(seen: Snapshot) -> str:
+    """What is decided, in words."""
+    verdict = decide(seen, PASSED)
+    return (
+        f"phase {seen.phase}: {verdict.reason if isinstance(verdict, Decision) else type(verdict).__name__}"
+    )
+
+
+def _day() -> Figure:
+    """Simulate a day of ticks with a release each hour, in virtual time, in a cluster of a few fields."""
+    found = []
+    for _ in range(3):
+        world = World({"interval": "10s", "stepWeight": 5, "maxWeight": 50}, provider="gatewayapi:v1")
+        began = time.perf_counter()
+        for number in range(DAY // TICK):
+            if number % RELEASE_EVERY == 0:
+                world.target.revision = f"r{number}"
+            world.tick()
+        found.append(time.perf_counter() - began)
+        assert world.status.phase == "Succeeded", world.status.phase
+    note = f"{DAY // TICK:,} ticks with 24 releases in a simulated cluster; parses the Canary each time"
+    return Figure("a day of 10 s ticks", "s", tuple(found), note=note)
+
+
+def _parsing() -> list[Figure]:
+    stored = canary(1, Pace())
+    typed = Canary.parse(stored)
+    check = partial(validate, typed, provider="gatewayapi:v1", cross_namespace=True)
+    template = deployment(1)["spec"]["template"]
+    return [
+        Figure("Canary.parse", "µs", microseconds(lambda: Canary.parse(stored)), note="two metrics"),
+        Figure(
+            "validate",
+            "µs",
+            microseconds(lambda: validate(typed, provider="gatewayapi:v1", cross_namespace=True)),
+            note="the same",
+        ),
+        Figure(
+            "hash_of a pod template",
+            "µs",
+            microseconds(lambda: hash_of(template)),
+            note="10 variables, 2 probes",
+        ),
+    ]
+
+
+def _routes() -> list[Figure]:
+    router, typed = GatewayApi("v1"), Canary.parse(canary(1, Pace()))
+    (before,) = router.desired(typed, Split(10))
+    live = overlay(None, before)
+    found = {("HTTPRoute", typed.service_names.apex): live}
+
+    def move() -> object:
+        (wanted,) = router.desired(typed, Split(20))
+        return merge_patch(live, overlay(live, wanted))
+
+    assert move(), "a weight change must yield a patch"
+    took = tuple(one / 1000 for one in microseconds(move))
+    return [
+        Figure(
+            "Gateway API: route made and compared", "ms", took, at_most(1), "desired, overlay, merge patch"
+        ),
+        Figure(
+            "Gateway API: split read",
+            "µs",
+            microseconds(lambda: router.split_of(typed, found)),
+            note="one rule",
+        ),
+    ]
