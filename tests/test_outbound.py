@@ -78,6 +78,22 @@ async def test_sends_what_it_is_given_and_returns_the_answer(outbound: Outbound)
     assert answer.headers["retry-after"] == "7"
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("/a%2Fb?sp=%2Frun&sig=a%2Bb%3D+c&e=&f", "/a%2Fb?sp=%2Frun&sig=a%2Bb%3D+c&e=&f"),
+        ("?q=1#part", "/?q=1"),
+        ("/é?q=a b", "/%C3%A9?q=a+b"),
+        ("/100%?q=%zz", "/100%25?q=%25zz"),
+    ],
+)
+async def test_a_url_is_sent_as_it_is_written(outbound: Outbound, given: str, sent: str) -> None:
+    """Nothing is quoted or unquoted that needs it not: a signature may cover every character."""
+    async with ScriptedServer() as server:
+        await outbound.send(Call(url=f"{server.url}{given}"))
+    assert server.received[0].target == sent
+
+
 async def test_unpacks_gzip(outbound: Outbound) -> None:
     """A compressed body is returned as it was before."""
     reply = Reply(200, gzip.compress(b"plain"), [("Content-Encoding", "gzip")])

@@ -26,6 +26,8 @@ EXCERPT = 512  # characters of a body that may be shown; an Event's message must
 PER_HOST = 32  # calls in flight to one scheme, host and port; the next one waits within its own time limit
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_EXACT = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
+"""URLs that need no quoting: they are sent as they are, since signatures may cover every character."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -244,6 +246,8 @@ def _parse(call: Call) -> URL:
     problem = "is not a valid http or https URL"
     try:
         url = URL(call.url)
+        if _EXACT.fullmatch(call.url):
+            url = URL(call.url, encoded=True)
     except ValueError as error:
         raise OutboundError(Failure.ADDRESS, _name(call), problem) from error
     if url.scheme not in ("http", "https") or not url.host:
