@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import assert_never
 
 import structlog
 
@@ -100,7 +101,9 @@ class Advance:
             if isinstance(error, PASSING) or error.status >= 500:
                 return min(self._set_back(memory, shown(canary), error), self._interval(canary))
             return self._halted(memory, canary, error)
-        return self._concluded(memory, seen, decision)
+        news = memory.reason != decision.reason
+        again = self._concluded(memory, seen, decision)
+        return 0.0 if news and await self._arrived(seen, decision.waits_for) else again
 
     async def _tick(self, memory: Memory, stored: Object, canary: Canary) -> tuple[View, Decision]:
         world, begun = self._world, self._world.clock()
@@ -171,6 +174,21 @@ class Advance:
         rests = canary.spec.suspend or seen.seen.problems or seen.seen.deleting
         moves = phase in ACTIVE | INITIAL or decision.waits_for is not None
         return self._interval(canary) if moves and not rests else None
+
+    async def _arrived(self, before: View, wait: Wait | None) -> bool:
+        """Whether what the tick waits for came while it was under way, when nobody knew of the wait yet."""
+        if wait is None:
+            return False
+        seen = (await view(self._world, before.stored, before.canary, "")).seen
+        match wait:
+            case Wait.PRIMARY:
+                return seen.primary is not None and seen.primary.readiness.ready
+            case Wait.TARGET:
+                return seen.target is not None and seen.target.readiness.ready
+            case Wait.ROUTE:
+                return seen.split is not None
+            case _:
+                assert_never(wait)
 
     def _interval(self, canary: Canary) -> float:
         return canary.interval(self._world.settings.analysis_interval_floor).total_seconds()

@@ -33,9 +33,11 @@ RUN_ANNOTATION = f"{RELEASE_GROUP}/run"
 """Holds `status.run` where the cluster's CRD is upstream's, which drops fields that it doesn't know."""
 
 
-OWNED = ("phase", "failedChecks", "canaryWeight", "iterations", "trackedConfigs", "conditions", "run")
-OWNED += ("lastAppliedSpec", "lastPromotedSpec", "lastTransitionTime")
-OWNED += ("sessionAffinityCookie", "previousSessionAffinityCookie", "primarySessionAffinityCookie")
+OWNED = (
+    *("phase", "failedChecks", "canaryWeight", "iterations", "trackedConfigs", "conditions", "run"),
+    *("lastAppliedSpec", "lastPromotedSpec", "lastTransitionTime"),
+    *("sessionAffinityCookie", "previousSessionAffinityCookie", "primarySessionAffinityCookie"),
+)
 """The fields of the status that are ours to write; others stay as they are."""
 
 
