@@ -24,7 +24,9 @@ from flagger.kube.connection import Connection
 from flagger.kube.errors import KubeError
 from flagger.kube.informer import Informer
 from flagger.kube.objects import (
+    CONFIG_MAP,
     CRD,
+    DAEMON_SET,
     DEPLOYMENT,
     HPA,
     NAMESPACE,
@@ -42,6 +44,7 @@ from flagger.kube.transport import Request, Transport
 from flagger.runtime.kinds import CANARY
 from flagger.sandbox.apiserver import ApiServer
 from flagger.sandbox.crds import manifests as gateway_crds
+from flagger.workloads.checksums import SLIM
 
 SHOP = "shop"
 WITHIN = 10.0  # seconds that anything eventual may take
@@ -50,7 +53,7 @@ METRIC_TEMPLATE = Kind("flagger.app", "v1beta1", "MetricTemplate", "metrictempla
 KINDS = {
     kind.kind: kind for kind in (CANARY, DEPLOYMENT, HPA, METRIC_TEMPLATE, NAMESPACE, REPLICA_SET, ROUTE)
 }
-KINDS |= {kind.kind: kind for kind in (SECRET, SERVICE)}
+KINDS |= {kind.kind: kind for kind in (CONFIG_MAP, DAEMON_SET, SECRET, SERVICE)}
 
 
 class CountingTransport(Transport):
@@ -163,7 +166,7 @@ async def a_lab(definitions: Iterable[Object] | None = None) -> AsyncIterator[La
             for definition in the_definitions() if definitions is None else definitions:
                 await client.create(CRD, definition)
             await client.create(NAMESPACE, {"metadata": {"name": SHOP}})
-            async with Cluster(told) as cluster:
+            async with Cluster(told, slim=SLIM) as cluster:
                 yield Lab(server, client, cluster, told, sent)
 
 

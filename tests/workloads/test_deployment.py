@@ -59,6 +59,7 @@ async def test_primary_is_made_as_the_golden_file_says(lab: Lab) -> None:
     primary, expected = await lab.get(DEPLOYMENT, "basket-api-primary"), golden("primary.yaml")
     revision = workload.revision_of(await lab.get(DEPLOYMENT, "basket-api"))
     expected["metadata"]["annotations"][REVISION] = revision
+    expected["spec"]["replicas"] = 4
     assert laid_over(primary, expected) == primary
 
 
@@ -243,6 +244,35 @@ async def test_parking_a_target_that_is_gone(lab: Lab) -> None:
     await lab.remove(DEPLOYMENT)
 
     await workload.scale_down(canary)
+
+
+async def test_a_parked_target_gets_a_primary_of_one(lab: Lab) -> None:
+    """A target at zero replicas says nothing about the size that is needed."""
+    await bootstrapped(lab, a_target(replicas=0))
+
+    assert (await lab.get(DEPLOYMENT, PRIMARY))["spec"]["replicas"] == 1
+
+
+SCALER = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "checkout"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "spec"),
+    [
+        pytest.param(3, {"autoscalerRef": SCALER}, id="an autoscaler's business"),
+        pytest.param(0, {}, id="parked meanwhile"),
+    ],
+)
+async def test_promotion_leaves_the_size(lab: Lab, wanted: int, spec: Object) -> None:
+    """With an autoscaler the number of replicas is its business; a parked target says nothing about it."""
+    await lab.add(a_target(replicas=2))
+    workload, canary = a_workload(lab), Canary.parse(await lab.add(a_canary(**spec)))
+    await workload.ensure_primary(canary, refresh=False)
+    await lab.change(DEPLOYMENT, {"spec": {"replicas": wanted}})
+
+    await workload.promote(canary, await pushed(lab, workload, "podinfo:2"), None)
+
+    assert (await lab.get(DEPLOYMENT, PRIMARY))["spec"]["replicas"] == 2
 
 
 async def test_revert(lab: Lab) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-
 from flagger.kube.objects import Object
 from flagger.rollout.state import Selector
 from flagger.workloads.base import Options
-from flagger.workloads.primary import identity_of, new_primary, promoted_spec
+from flagger.workloads.deployment import DeploymentWorkload
+from flagger.workloads.primary import Draft, identity_of, new_primary, promoted_spec
 from tests.workloads.examples import basket, golden
 
 OPTIONS = Options(prefixes=("app.kubernetes.io",))
@@ -15,7 +14,18 @@ SELECTOR = Selector("app", "basket")
 
 
 def made(target: Object, options: Options = OPTIONS) -> Object:
-    return new_primary(basket(), target, SELECTOR, options, "id-1")
+    return new_primary(drafted(target, options))
+
+
+def drafted(target: Object, options: Options = OPTIONS, identity: str = "id-1") -> Draft:
+    return Draft(
+        canary=basket(),
+        target=target,
+        selector=SELECTOR,
+        options=options,
+        identity=identity,
+        fields=DeploymentWorkload.fields,
+    )
 
 
 def test_matches_the_golden_file() -> None:
@@ -42,22 +52,11 @@ def test_selector_labels_decide_which_scheduling_labels_are_renamed() -> None:
     assert term["labelSelector"]["matchLabels"] == {"name": "basket-api", "layer": "api"}
 
 
-def test_a_parked_target_gets_a_primary_of_one() -> None:
-    """A target at zero replicas says nothing about the size that is needed."""
-    target = golden("target.yaml")
-    target["spec"]["replicas"] = 0
-
-    assert made(target)["spec"]["replicas"] == 1
-
-
 def test_promotion_takes_over_what_a_release_changes() -> None:
-    """The template with a new identity, the rollout settings, and the size."""
-    spec = promoted_spec(basket(), golden("target.yaml"), SELECTOR, OPTIONS, "id-2")
+    """The template with a new identity and the rollout settings."""
+    spec = promoted_spec(drafted(golden("target.yaml"), identity="id-2"))
 
-    assert spec.keys() == {
-        *("progressDeadlineSeconds", "minReadySeconds", "revisionHistoryLimit", "strategy"),
-        *("template", "replicas"),
-    }
+    assert spec.keys() == {*DeploymentWorkload.fields, "template"}
     assert identity_of(spec["template"]) == "id-2"
 
 
@@ -66,14 +65,4 @@ def test_promotion_removes_what_the_target_no_longer_sets() -> None:
     target = golden("target.yaml")
     del target["spec"]["minReadySeconds"]
 
-    assert promoted_spec(basket(), target, SELECTOR, OPTIONS, "id-2")["minReadySeconds"] is None
-
-
-def test_promotion_leaves_the_size_to_an_autoscaler() -> None:
-    """With an autoscaler, the number of replicas is its business; so is a target that was parked meanwhile."""
-    scaler = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "basket"}
-    parked = copy.deepcopy(golden("target.yaml"))
-    parked["spec"]["replicas"] = 0
-
-    for canary, target in ((basket(autoscalerRef=scaler), golden("target.yaml")), (basket(), parked)):
-        assert "replicas" not in promoted_spec(canary, target, SELECTOR, OPTIONS, "id-2")
+    assert promoted_spec(drafted(target))["minReadySeconds"] is None

@@ -25,10 +25,12 @@ class Options:
     """How the operator is told to treat workloads.
 
     `labels` are the candidates for the selector label, `prefixes` those of metadata to copy; `*` is all.
+    `track_configs` makes changes of ConfigMaps and Secrets releases of their own.
     """
 
     labels: Sequence[str] = ("app", "name", "app.kubernetes.io/name")
     prefixes: Sequence[str] = ()
+    track_configs: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,8 @@ class Sighting:
     """The target and its primary as the caches show them.
 
     `selector` is None for targets without Services of their own. `ports` maps the names of further
-    container ports to their numbers, `configs` the tracked ConfigMaps and Secrets to checksums.
+    container ports to their numbers, `configs` the tracked ConfigMaps and Secrets to checksums. `watched` are
+    kind and name of everything else whose change may be a new release.
     """
 
     target: WorkloadState
@@ -44,6 +47,7 @@ class Sighting:
     selector: Selector | None = None
     ports: Mapping[str, int] = field(default_factory=dict)
     configs: Mapping[str, str] | None = None
+    watched: frozenset[tuple[Kind, str]] = frozenset()
 
 
 class Workload(Protocol):

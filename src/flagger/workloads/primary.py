@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from flagger.api.canary import Canary
@@ -12,6 +13,7 @@ from flagger.kube.objects import Object, annotations_of, labels_of
 from flagger.rollout.state import Selector
 from flagger.workloads.base import Options
 from flagger.workloads.metadata import pod_annotations, pod_labels, stripped, with_prefix
+from flagger.workloads.references import redirect
 
 REVISION = f"{RELEASE_GROUP}/revision"
 """On the primary: the hash of the target revision that it runs."""
@@ -22,18 +24,38 @@ PREVIOUS_REVISION = f"{RELEASE_GROUP}/previous-revision"
 PREVIOUS_ID = f"{RELEASE_GROUP}/previous-id"
 """On the primary: the `flagger-id` of the template that it had before the last promotion."""
 
-_COPIED = ("progressDeadlineSeconds", "minReadySeconds", "revisionHistoryLimit", "strategy")
+CONFIGS = f"{RELEASE_GROUP}/configs"
+"""On the primary: keys and checksums of the ConfigMaps and Secrets that its copies hold."""
+
+PREVIOUS_CONFIGS = f"{RELEASE_GROUP}/previous-configs"
+"""On the primary: what its copies held before the last promotion."""
 
 
-def new_primary(
-    canary: Canary, target: Object, selector: Selector, options: Options, identity: str
-) -> Object:
-    """A Deployment that serves what the target holds."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What a primary is made from.
+
+    `fields` are those of the target's spec that it shares, `identity` makes its pods roll, `tracked` are the
+    keys of the ConfigMaps and Secrets that it has copies of.
+    """
+
+    canary: Canary
+    target: Object
+    selector: Selector
+    options: Options
+    identity: str
+    fields: Sequence[str]
+    tracked: Collection[str] = ()
+
+
+def new_primary(draft: Draft) -> Object:
+    """A workload that serves what the target holds; Deployments also get a size."""
+    canary, target, selector = draft.canary, draft.target, draft.selector
     spec = target["spec"]
-    labels = with_prefix(labels_of(target), options.prefixes)
+    labels = with_prefix(labels_of(target), draft.options.prefixes)
     return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
+        "apiVersion": target["apiVersion"],
+        "kind": target["kind"],
         "metadata": {
             "name": canary.primary_name,
             "namespace": canary.namespace,
@@ -42,41 +64,34 @@ def new_primary(
             "ownerReferences": [canary.owner_reference],
         },
         "spec": {
-            **{field: copy.deepcopy(spec[field]) for field in _COPIED if field in spec},
-            "replicas": spec.get("replicas") or 1,
+            **{field: copy.deepcopy(spec[field]) for field in draft.fields if field in spec},
             "selector": {"matchLabels": {selector.label: selector.primary}},
-            "template": primary_template(canary, target, selector, options, identity),
+            "template": primary_template(draft),
         },
     }
 
 
-def promoted_spec(
-    canary: Canary, target: Object, selector: Selector, options: Options, identity: str
-) -> Object:
-    """The fields of the primary's spec that follow the target's at a promotion; an absent one is None.
-
-    With an autoscaler the number of replicas is the autoscaler's business.
-    """
-    spec = target["spec"]
-    template = primary_template(canary, target, selector, options, identity)
-    fields: Object = {**{field: copy.deepcopy(spec.get(field)) for field in _COPIED}, "template": template}
-    if canary.spec.autoscaler_ref is None and spec.get("replicas"):
-        fields["replicas"] = spec["replicas"]
-    return fields
+def promoted_spec(draft: Draft) -> Object:
+    """The fields of the primary's spec that follow the target's at a promotion; an absent one is None."""
+    spec = draft.target["spec"]
+    return {
+        **{field: copy.deepcopy(spec.get(field)) for field in draft.fields},
+        "template": primary_template(draft),
+    }
 
 
-def primary_template(
-    canary: Canary, target: Object, selector: Selector, options: Options, identity: str
-) -> Object:
+def primary_template(draft: Draft) -> Object:
     """The target's pod template under the primary's label, with a fresh identity so that its pods roll."""
-    template: Object = copy.deepcopy(target["spec"]["template"])
+    selector, options = draft.selector, draft.options
+    template: Object = copy.deepcopy(draft.target["spec"]["template"])
     metadata = template.setdefault("metadata", {})
     metadata.pop("creationTimestamp", None)
     metadata["labels"] = pod_labels(metadata.get("labels") or {}, selector)
-    metadata["annotations"] = pod_annotations(metadata.get("annotations") or {}, identity)
-    names = {canary.target_name, selector.value}
+    metadata["annotations"] = pod_annotations(metadata.get("annotations") or {}, draft.identity)
+    names = {draft.canary.target_name, selector.value}
     for label_selector in _scheduling_selectors(template.get("spec") or {}):
         _rename(label_selector, names, {selector.label, *options.labels})
+    redirect(template, draft.tracked)
     return template
 
 
