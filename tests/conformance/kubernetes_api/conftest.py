@@ -6,7 +6,7 @@ import pytest
 
 from tests.conformance.kubernetes_api.objects import a_group, widget_definition
 from tests.conformance.kubernetes_api.servers import Api, Server, client, embedded, real, until
-from tests.fakes.envtest import start_control_plane
+from tests.fakes.envtest import ControlPlane
 
 
 @pytest.fixture(scope="session", params=["embedded", pytest.param("envtest", marks=pytest.mark.envtest)])
@@ -17,8 +17,8 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         with embedded(folder) as running:
             yield running
     else:
-        with start_control_plane(folder) as plane:
-            yield real(plane.kubeconfig, plane.version)
+        plane: ControlPlane = request.getfixturevalue("control_plane")
+        yield real(plane.kubeconfig, plane.version)
 
 
 @pytest.fixture

@@ -5,10 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.envtest import control_plane
 from tests.sandbox.dataplane.world import World, a_world
-
-__all__ = ["control_plane"]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from flagger.kube.objects import ENDPOINT_SLICE, ENDPOINTS, POD, SERVICE, Object
 from flagger.sandbox.dataplane.addresses import assign, proxy_address
 from flagger.sandbox.dataplane.emit import resources
 from flagger.sandbox.dataplane.emit_routes import path_rewrite
-from flagger.sandbox.dataplane.endpoints import endpoints_of
+from flagger.sandbox.dataplane.endpoints import ANNOTATION, endpoints_of
 from flagger.sandbox.dataplane.plan import plan_for
 from flagger.sandbox.dataplane.routes import Endpoint, HttpListener, PathRewrite, TcpListener
 from flagger.sandbox.dataplane.selectors import selects
@@ -48,6 +48,8 @@ def annotated(text: str) -> Object:
     return service
 
 
+NOTED = a_service("web", app=None)
+NOTED["metadata"]["annotations"] = {ANNOTATION: "127.0.0.6:82, 127.0.0.5:81,nonsense"}
 FOUND = [
     pytest.param(a_service("web"), [], ["127.128.0.1:8080"], id="ready pods only"),
     pytest.param(a_service("web", target="main"), [], ["127.128.0.1:8080"], id="named port"),
@@ -67,6 +69,7 @@ FOUND = [
         id="both",
     ),
     pytest.param(a_service("web"), [(ENDPOINTS, SUBSETS)], ["127.128.0.1:8080"], id="the selector counts"),
+    pytest.param(NOTED, [(ENDPOINTS, SUBSETS)], ["127.0.0.5:81", "127.0.0.6:82"], id="a note counts more"),
     pytest.param(
         annotated("127.0.0.1:9, 127.0.0.2:8,nonsense"),
         [(ENDPOINTS, SUBSETS)],

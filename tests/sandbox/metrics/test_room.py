@@ -19,7 +19,7 @@ from flagger.kube.objects import ENDPOINT_SLICE, ENDPOINTS, NAMESPACE, NODE, POD
 from flagger.sandbox.apiserver.server import ApiServer
 from flagger.sandbox.metrics.engine_prometheus import PrometheusError
 from flagger.sandbox.metrics.listening import HOST
-from flagger.sandbox.metrics.publish import OLD_ENDPOINT_SLICE
+from flagger.sandbox.metrics.publish import ENDPOINTS_ANNOTATION, OLD_ENDPOINT_SLICE
 from flagger.sandbox.metrics.room import MetricsStore
 from flagger.sandbox.metrics.targets import ENVOY_ANNOTATION
 from tests.fakes.envtest import ControlPlane
@@ -179,13 +179,14 @@ async def test_namespace_of_others(connection: Connection, tmp_path: Path) -> No
 
 @pytest.mark.envtest
 async def test_published_on_a_real_server(control_plane: ControlPlane, tmp_path: Path) -> None:
-    """A real API server refuses loopback addresses in one or both kinds of endpoints; the room starts anyway."""
+    """A real API server refuses loopback addresses in one or both kinds of endpoints: then the Service says it."""
     async with running(control_plane.connection, tmp_path) as room:
         service = await room.client.get(SERVICE, "prometheus", "monitoring")
         endpoints = (await room.client.list(ENDPOINTS, "monitoring")).items
         assert service["spec"]["ports"][0]["port"] == 9090
         assert endpoints == []
         if control_plane.version < (1, 21):
+            assert f"http://{service['metadata']['annotations'][ENDPOINTS_ANNOTATION]}" == room.store.url
             slices = (await room.client.list(OLD_ENDPOINT_SLICE, "monitoring")).items
             assert [address_in(slice_) for slice_ in slices] == [room.store.url]
 
