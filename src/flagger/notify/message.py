@@ -1,8 +1,9 @@
 """What an alert says, where it goes, and the request that a channel makes of the two."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from flagger.api.alert_provider import DEFAULT_CHANNEL, DEFAULT_USERNAME, AlertProviderType
 from flagger.kube.objects import Object
@@ -52,9 +53,9 @@ class Receiver:
     def secrets(self) -> tuple[str, ...]:
         """Return the texts that must not be shown even if the receiver repeats them, longest first."""
         parts = urlsplit(self.address)
-        pieces = [*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query))]
+        pieces = re.split("[/?&=]", f"{parts.path}?{parts.query}")
         found = {piece for piece in pieces if len(piece) >= _SHORTEST_SECRET}
-        found |= {self.address, parts.path.strip("/"), parts.query, parts.password or "", self.token}
+        found |= {self.address, parts.path.rstrip("/"), parts.query, parts.password or "", self.token}
         found |= {unquote(text) for text in found}
         return tuple(sorted(found - {""}, key=len, reverse=True))
 
