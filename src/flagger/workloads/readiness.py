@@ -29,6 +29,20 @@ def deployment_readiness(deployment: Object, threshold: int, deadline: timedelta
     return Readiness(False, _WAITING + missing, terminal=_expired(conditions, deadline, now))
 
 
+def daemonset_readiness(daemonset: Object, threshold: int) -> str:
+    """What is missing until all nodes have the new pod and `threshold` percent of those are available; or ""."""
+    status = daemonset.get("status") or {}
+    if daemonset["metadata"].get("generation", 0) > status.get("observedGeneration", 0):
+        return f"{_WAITING}observed daemonset generation less than desired generation"
+    desired, updated = status.get("desiredNumberScheduled", 0), status.get("updatedNumberScheduled", 0)
+    available, needed = status.get("numberAvailable", 0), desired * threshold // 100
+    if updated < desired:
+        return f"{_WAITING}{updated} out of {desired} new pods have been updated"
+    if available < needed:
+        return f"{_WAITING}{available} of {needed} (readyThreshold {threshold}%) updated pods are available"
+    return ""
+
+
 def _missing(spec: Object, status: Object, threshold: int) -> str:
     total, updated = status.get("replicas", 0), status.get("updatedReplicas", 0)
     available, wanted = status.get("availableReplicas", 0), spec.get("replicas")

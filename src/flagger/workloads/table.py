@@ -8,6 +8,7 @@ from uuid import uuid4
 from flagger.api.canary import Canary
 from flagger.kube.cluster import Cluster
 from flagger.workloads.base import Options, Workload
+from flagger.workloads.daemonset import DaemonSetWorkload
 from flagger.workloads.deployment import DeploymentWorkload
 
 
@@ -21,7 +22,10 @@ class Workloads:
     def __init__(
         self, cluster: Cluster, options: Options, *, identity: Callable[[], str] = _fresh_identity
     ) -> None:
-        self._by_kind: dict[str, Workload] = {"Deployment": DeploymentWorkload(cluster, options, identity)}
+        self._by_kind: dict[str, Workload] = {
+            "Deployment": DeploymentWorkload(cluster, options, identity),
+            "DaemonSet": DaemonSetWorkload(cluster, options, identity),
+        }
 
     def __iter__(self) -> Iterator[Workload]:
         return iter(self._by_kind.values())
