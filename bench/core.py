@@ -43,6 +43,10 @@ def microseconds(action: Callable[[], object]) -> tuple[float, ...]:
     return tuple(found[1:])
 
 
+def _cost(name: str, action: Callable[[], object], note: str) -> Figure:
+    return Figure(name, "µs", microseconds(action), note=note)
+
+
 def _decisions() -> list[Figure]:
     world = World({"interval": "10s", "stepWeight": 1, "maxWeight": 50}, provider="gatewayapi:v1")
     idle = world.snapshot()
@@ -56,7 +60,7 @@ def _decisions() -> list[Figure]:
     took = microseconds(lambda: decide(running, PASSED))
     return [
         Figure("decisions per second", "1/s", tuple(1e6 / one for one in took), note=_what(running)),
-        Figure("one of an idle Canary", "µs", microseconds(lambda: decide(idle, Facts())), note=_what(idle)),
+        _cost("one of an idle Canary", lambda: decide(idle, Facts()), _what(idle)),
     ]
 
 
@@ -90,19 +94,9 @@ def _parsing() -> list[Figure]:
     check = partial(validate, typed, provider="gatewayapi:v1", cross_namespace=True)
     template = deployment(1)["spec"]["template"]
     return [
-        Figure("Canary.parse", "µs", microseconds(lambda: Canary.parse(stored)), note="two metrics"),
-        Figure(
-            "validate",
-            "µs",
-            microseconds(lambda: validate(typed, provider="gatewayapi:v1", cross_namespace=True)),
-            note="the same",
-        ),
-        Figure(
-            "hash_of a pod template",
-            "µs",
-            microseconds(lambda: hash_of(template)),
-            note="10 variables, 2 probes",
-        ),
+        _cost("Canary.parse", lambda: Canary.parse(stored), "two metrics"),
+        _cost("validate", check, "the same"),
+        _cost("hash_of a pod template", lambda: hash_of(template), "10 variables, 2 probes"),
     ]
 
 
@@ -122,10 +116,5 @@ def _routes() -> list[Figure]:
         Figure(
             "Gateway API: route made and compared", "ms", took, at_most(1), "desired, overlay, merge patch"
         ),
-        Figure(
-            "Gateway API: split read",
-            "µs",
-            microseconds(lambda: router.split_of(typed, found)),
-            note="one rule",
-        ),
+        _cost("Gateway API: split read", lambda: router.split_of(typed, found), "one rule"),
     ]

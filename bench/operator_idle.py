@@ -42,7 +42,7 @@ async def _with(size: int, releases: int) -> list[Figure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with site(folder, size, Pace()) as here:
-            with operator(folder, here.server) as process:
+            with operator(folder, here.server.kubeconfig) as process:
                 started = time.monotonic()
                 await here.until(here.all_in("Initialized", size), INITIALIZED_WITHIN)
                 took = time.monotonic() - started
@@ -51,7 +51,7 @@ async def _with(size: int, releases: int) -> list[Figure]:
                 found = _figures(size, took, rest)
                 if releases:
                     found.append(await _detection(here, releases))
-            with operator(folder, here.server) as process:
+            with operator(folder, here.server.kubeconfig) as process:
                 await here.quiet()
                 found.append(_again(size, process.resident))
             return found

@@ -101,7 +101,7 @@ async def _starts() -> list[Figure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with site(folder, POPULATION, Pace()) as here:
-            with operator(folder, here.server):
+            with operator(folder, here.server.kubeconfig):
                 await here.until(here.all_in("Initialized", POPULATION), INITIALIZED_WITHIN)
                 await here.quiet()
             second = [await asyncio.to_thread(_start, folder, here) for _ in range(RUNS)]
@@ -116,5 +116,5 @@ async def _starts() -> list[Figure]:
 
 def _start(folder: Path, here: Site) -> float:
     started = time.perf_counter()
-    with operator(folder, here.server):
+    with operator(folder, here.server.kubeconfig):
         return (time.perf_counter() - started) * 1000

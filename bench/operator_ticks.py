@@ -35,7 +35,7 @@ async def _one() -> list[Figure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with metrics_server() as (url, _), site(folder, ALONE, ALONE_PACE) as here:
-            with operator(folder, here.server, metrics=url):
+            with operator(folder, here.server.kubeconfig, metrics=url):
                 await here.until(here.all_in("Initialized", ALONE), WITHIN)
                 ticks = await _weight_ticks(here)
     writes = [sum(number for (verb, _), number in tick.items() if verb not in READS) for tick in ticks]
@@ -88,7 +88,7 @@ async def _many() -> list[Figure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with metrics_server() as (url, asked), site(folder, MANY, MANY_PACE) as here:
-            with operator(folder, here.server, metrics=url) as process:
+            with operator(folder, here.server.kubeconfig, metrics=url) as process:
                 await here.until(here.all_in("Initialized", MANY), WITHIN)
                 await here.quiet()
                 await asyncio.gather(*(here.release(number) for number in range(MANY)))

@@ -135,11 +135,11 @@ async def site(folder: Path, size: int, pace: Pace) -> AsyncIterator[Site]:
 
 
 @contextmanager
-def operator(folder: Path, here: Server, *, metrics: str = "http://127.0.0.1:9") -> Iterator[Process]:
-    """Run an operator on the cluster, ready, until the end of the block."""
+def operator(folder: Path, kubeconfig: Path, *, metrics: str = "http://127.0.0.1:9") -> Iterator[Process]:
+    """Run an operator on a cluster, ready, until the end of the block."""
     port = _free_port()
     arguments = [
-        *("-m", "flagger", "run", f"-kubeconfig={here.kubeconfig}", "-mesh-provider=gatewayapi:v1"),
+        *("-m", "flagger", "run", f"-kubeconfig={kubeconfig}", "-mesh-provider=gatewayapi:v1"),
         *(f"-metrics-server={metrics}", "-analysis-interval-floor=1s", "-log-level=info"),
         *("-address=127.0.0.1", f"-port={port}"),
     ]
