@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,9 +13,10 @@ from flagger.kube.client import Client
 from flagger.kube.cluster import Cluster
 from flagger.kube.connection import Connection
 from flagger.kube.objects import HPA, Object, labels_of
+from flagger.kube.transport import Request
 from flagger.workloads.base import TargetError
 from flagger.workloads.scalers import ensure_primary_scaler, working_size
-from tests.fakes.cluster import SHOP, Lab, a_canary
+from tests.fakes.cluster import SHOP, CountingTransport, Lab, a_canary, connection_to
 from tests.fakes.scripted import Reply, ScriptedServer
 
 CPU = {
@@ -151,6 +154,34 @@ async def test_a_cluster_without_autoscaling_v2() -> None:
             working_size(cluster, scaled(), None),
         ):
             with pytest.raises(
-                TargetError, match=r"doesn't serve autoscaling/v2 .*remove spec\.autoscalerRef"
+                TargetError,
+                match=r"doesn't serve autoscaling/v2 or autoscaling/v2beta2; .*remove spec\.autoscalerRef",
             ):
                 await act
+
+
+class OldServer(CountingTransport):
+    """A server that calls its autoscalers v2beta2 and knows no v2."""
+
+    async def send(self, request: Request, guard: Callable[[], None] | None = None) -> bytes:
+        path = request.path.replace("autoscaling/v2/", "autoscaling/v0/")
+        path = path.replace("autoscaling/v2beta2/", "autoscaling/v2/")
+        body = request.body and request.body.replace(b"autoscaling/v2beta2", b"autoscaling/v2")
+        answer = await super().send(replace(request, path=path, body=body), guard)
+        return answer.replace(b'autoscaling/v2"', b'autoscaling/v2beta2"')
+
+
+async def test_a_cluster_with_an_older_version(lab: Lab) -> None:
+    """Where only v2beta2 is served, that is what is read and written."""
+    await lab.add(an_autoscaler())
+    sent: list[Request] = []
+    transport = OldServer(connection_to(lab.server), sent)
+    async with (
+        Client(connection_to(lab.server), transport=transport) as client,
+        Cluster(client) as cluster,
+    ):
+        await ensure_primary_scaler(cluster, scaled(), update=False)
+        assert await working_size(cluster, scaled(), None) == 2
+
+    copy = await lab.get(HPA, "checkout-primary")
+    assert (copy["spec"]["maxReplicas"], copy["spec"]["metrics"]) == (8, [CPU])

@@ -18,7 +18,7 @@ from flagger.rollout.effects import (
 from flagger.rollout.state import Feature, Split
 from flagger.runtime.snapshot import View
 from flagger.runtime.world import World
-from flagger.workloads.scalers import ensure_primary_scaler
+from flagger.workloads.scalers import ensure_primary_scaler, pause_scaler, resume_scaler
 
 
 async def perform(world: World, view: View, effect: Effect) -> None:
@@ -44,8 +44,10 @@ async def perform(world: World, view: View, effect: Effect) -> None:
             await workload.restore(canary)
         case UpdatePrimaryScaler():
             await ensure_primary_scaler(world.cluster, canary, update=True)
-        case PauseScaler() | ResumeScaler():
-            return  # an HPA stands still by itself while its target has no replicas
+        case PauseScaler():
+            await pause_scaler(world.cluster, canary)
+        case ResumeScaler():
+            await resume_scaler(world.cluster, canary)
         case _:
             assert_never(effect)
 
