@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 import click
+import structlog
 
 from flagger import __version__
 from flagger.kube.errors import KubeError
@@ -37,7 +38,7 @@ def command(arguments: tuple[str, ...]) -> None:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(operate(settings))
     except (KubeError, LeaseLost, OSError) as error:
-        print(f"flagger run: {error}", file=sys.stderr)
+        structlog.get_logger(__name__).critical(str(error))
         sys.exit(1)
     sys.exit(1 if settings.enable_leader_election else 0)  # as upstream: the pod is to be started again
 

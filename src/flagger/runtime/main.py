@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import msgspec
 import structlog
 
 from flagger import __version__
@@ -78,7 +79,7 @@ async def _serve(settings: Settings) -> None:
         await stack.enter_async_context(
             endpoints(settings.address, settings.port_number, registry, lambda: cluster.is_synced(CANARY))
         )
-        await _check(cluster)
+        await _check(client, cluster)
         await (election.lead(operator.run) if election else operator.run())
 
 
@@ -163,8 +164,10 @@ class Operator:
             log.warning("some events or alerts could not be delivered before the end")
 
 
-async def _check(cluster: Cluster) -> None:
-    """See to it that Canaries can be listed, before anything is promised."""
+async def _check(client: Client, cluster: Cluster) -> None:
+    """See to it that there is a cluster and that it knows Canaries, before anything is promised."""
+    version = msgspec.json.decode(await client.raw("GET", "/version"), type=dict[str, str])
+    log.info("connected", server=client.connection.server, version=version.get("gitVersion", ""))
     try:
         await cluster.list(CANARY)
     except KindMissing as error:
