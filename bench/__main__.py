@@ -29,6 +29,7 @@ BENCHMARKS = (
     "core",
     "templating",
     "kube_client",
+    "peer_clients",
     "apiserver",
     "dataplane",
     "metrics_store",
