@@ -97,7 +97,9 @@ def _unserved(
     """What the API knows but this operator has no adapter for."""
     if workload is None:
         kind = canary.spec.target_ref.kind
-        yield FieldError("spec.targetRef.kind", f"{kind} is not supported", "release a Deployment or a DaemonSet")
+        yield FieldError(
+            "spec.targetRef.kind", f"{kind} is not supported", "release a Deployment or a DaemonSet"
+        )
     if router is None:
         fix = f"use one of {', '.join(ROUTERS)}"
         yield FieldError("spec.provider", f"{provider!r} is not supported", fix)

@@ -27,3 +27,15 @@ def _present(value: Any) -> Any:
             return [_present(item) for item in value]
         case _:
             return value
+
+
+_FNV_OFFSET, _FNV_PRIME = 0x811C9DC5, 0x01000193  # FNV-1a, 32 bits
+_DIGITS = str.maketrans("0123456789", "456789bcdf")
+
+
+def upstream_hash(name: str) -> str:
+    """Upstream's hash of a text, by which it names revisions of Knative Services."""
+    value = _FNV_OFFSET
+    for byte in f"(string){name}".encode():
+        value = (value ^ byte) * _FNV_PRIME & 0xFFFFFFFF
+    return str(value).translate(_DIGITS)

@@ -10,6 +10,10 @@ from flagger.kube.cluster import Cluster
 from flagger.workloads.base import Options, Workload
 from flagger.workloads.daemonset import DaemonSetWorkload
 from flagger.workloads.deployment import DeploymentWorkload
+from flagger.workloads.knative import KnativeWorkload
+from flagger.workloads.service import ServiceWorkload
+
+KNATIVE = "Knative Service"
 
 
 def _fresh_identity() -> str:
@@ -25,6 +29,8 @@ class Workloads:
         self._by_kind: dict[str, Workload] = {
             "Deployment": DeploymentWorkload(cluster, options, identity),
             "DaemonSet": DaemonSetWorkload(cluster, options, identity),
+            "Service": ServiceWorkload(cluster),
+            KNATIVE: KnativeWorkload(cluster),
         }
 
     def __iter__(self) -> Iterator[Workload]:
@@ -32,4 +38,5 @@ class Workloads:
 
     def of(self, canary: Canary) -> Workload | None:
         """The workload of a Canary's target; None for a kind that is not supported."""
-        return self._by_kind.get(canary.spec.target_ref.kind)
+        target = canary.spec.target_ref
+        return self._by_kind.get(KNATIVE if target.is_knative else target.kind)
