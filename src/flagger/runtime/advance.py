@@ -95,15 +95,15 @@ class Advance:
             return await self._rejected(memory, stored, error)
         try:
             seen, decision = await self._tick(memory, stored, canary)
+            news = memory.reason != decision.reason
+            again = self._concluded(memory, seen, decision)
+            return 0.0 if news and await self._arrived(seen, decision.waits_for) else again
         except (RouteError, TargetError, SupersededError) as error:
             return self._halted(memory, canary, error)
         except KubeError as error:
             if isinstance(error, PASSING) or error.status >= 500:
                 return min(self._set_back(memory, shown(canary), error), self._interval(canary))
             return self._halted(memory, canary, error)
-        news = memory.reason != decision.reason
-        again = self._concluded(memory, seen, decision)
-        return 0.0 if news and await self._arrived(seen, decision.waits_for) else again
 
     async def _tick(self, memory: Memory, stored: Object, canary: Canary) -> tuple[View, Decision]:
         world, begun = self._world, self._world.clock()
