@@ -203,6 +203,21 @@ async def test_restore_brings_the_data_back(lab: Lab) -> None:
     assert (await lab.get(CONFIG_MAP, "env-primary"))["data"]["CURRENCY"] == "USD"
 
 
+async def test_only_the_run_that_promoted_takes_back(lab: Lab) -> None:
+    """A later run that found the primary as it wanted it must not give it what an earlier one replaced."""
+    workload, canary = await bootstrapped(lab)
+    await lab.add(a_replica_set(await lab.get(DEPLOYMENT, PRIMARY)))
+    await workload.promote(canary, *await edited(lab, workload, canary))
+    status = {"run": {"number": 2}}
+    later = Canary.parse(await lab.change(CANARY, {"status": status}, subresource="status"))
+    lab.sent.clear()
+
+    await workload.restore(later)
+
+    assert lab.writes() == []
+    assert (await lab.get(CONFIG_MAP, "env-primary"))["data"]["CURRENCY"] == "USD"
+
+
 async def test_keys_that_are_gone_leave_the_copy(lab: Lab) -> None:
     """A copy holds what its original does, and no more; binary data is copied too."""
     workload, canary = await bootstrapped(lab)

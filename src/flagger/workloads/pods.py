@@ -22,6 +22,7 @@ from flagger.workloads.primary import (
     PREVIOUS_CONFIGS,
     PREVIOUS_ID,
     PREVIOUS_REVISION,
+    PROMOTED_BY,
     REVISION,
     Draft,
     identity_of,
@@ -147,6 +148,8 @@ class PodWorkload(ABC):
         previous = known.get(PREVIOUS_ID)
         if primary is None or not previous or identity_of(primary["spec"]["template"]) == previous:
             return
+        if known.get(PROMOTED_BY) != _run_of(canary):
+            return  # this run found the primary as it wanted it, so there is nothing of its own to take back
         template = await self._former_template(primary, previous)
         if template is None:
             return
@@ -217,6 +220,7 @@ class PodWorkload(ABC):
             PREVIOUS_REVISION: known.get(REVISION),
             PREVIOUS_CONFIGS: known.get(CONFIGS),
             PREVIOUS_ID: identity_of(primary["spec"]["template"]),
+            PROMOTED_BY: _run_of(canary),
         }
         labels = with_prefix(labels_of(target), self._options.prefixes)
         labels[draft.selector.label] = draft.selector.primary
@@ -247,6 +251,10 @@ class PodWorkload(ABC):
 def _recorded(primary: Object) -> str:
     """The revision that the primary is known to run; empty for one that upstream made."""
     return annotations_of(primary).get(REVISION, "")
+
+
+def _run_of(canary: Canary) -> str:
+    return str(canary.status.run.number if canary.status.run else 0)
 
 
 def _contents(primary: Object) -> tuple[str, str | None]:

@@ -30,6 +30,9 @@ CONFIGS = f"{RELEASE_GROUP}/configs"
 PREVIOUS_CONFIGS = f"{RELEASE_GROUP}/previous-configs"
 """On the primary: what its copies held before the last promotion."""
 
+PROMOTED_BY = f"{RELEASE_GROUP}/promoted-by-run"
+"""On the primary: number of the run that promoted it last; only that run may take it back."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
