@@ -1,0 +1,1 @@
+"""Releases from end to end: real processes, real traffic."""
