@@ -102,4 +102,5 @@ def test_caches_keep_little() -> None:
         "type": "kubernetes.io/dockerconfigjson",
     }
     assert "czNjcjN0" not in str(slim_secret(a_secret(annotations=repeated))["metadata"])
+    assert slim_secret(a_secret("vendor.example/key"))["data"] == a_secret()["data"]
     assert {"data", "binaryData"}.isdisjoint(slim_config_map(config))

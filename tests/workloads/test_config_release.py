@@ -69,3 +69,24 @@ async def test_others_and_opted_out_ones_wake_nobody(lab: Lab) -> None:
         await released(lab, 1)
 
         assert await run_number(lab) == 1
+
+
+async def test_an_edit_during_a_run_starts_it_over(lab: Lab) -> None:
+    """What was analysed so far says nothing about the new data: from weight 0, with a new number, at once."""
+    slow = {"interval": "1s", "stepWeight": 10, "maxWeight": 50}
+    await lab.add(a_config_map(), a_secret(), configured(), a_canary(analysis=slow))
+    async with deployments_rolling(lab.client), an_operator(lab):
+        await phase_is(lab, "Initialized")
+        await lab.client.patch(CONFIG_MAP, "env", "shop", {"data": {"CURRENCY": "USD"}})
+
+        async def moving() -> bool:
+            return (await lab.get(CANARY))["status"]["canaryWeight"] > 0
+
+        await until(moving, "traffic moves")
+        await lab.client.patch(CONFIG_MAP, "env", "shop", {"data": {"CURRENCY": "GBP"}})
+
+        async def over_again() -> bool:
+            status = (await lab.get(CANARY))["status"]
+            return (status["run"]["number"], status["canaryWeight"]) == (2, 0)
+
+        await until(over_again, "the run starts over", within=1)

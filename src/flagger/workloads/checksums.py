@@ -13,6 +13,17 @@ from flagger.kube.objects import CONFIG_MAP, SECRET, Kind, Object, annotations_o
 
 _KEPT = "flagger.checksum"  # in a cached object only; no field of the API has a dot
 _TYPES = frozenset({"Opaque", "kubernetes.io/basic-auth", "kubernetes.io/ssh-auth", "kubernetes.io/tls"})
+_BULKY = frozenset(
+    {
+        "helm.sh/release.v1",
+        "kubernetes.io/service-account-token",
+        "kubernetes.io/dockercfg",
+        "kubernetes.io/dockerconfigjson",
+        "bootstrap.kubernetes.io/token",
+    }
+)
+"""Types of Secrets that hold nothing for us: neither an application's data nor credentials of a provider."""
+
 _ESCAPES = {
     ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"
 }  # as Go's JSON encoder writes them
@@ -82,9 +93,9 @@ def slim_config_map(obj: Object) -> Object:
 
 
 def slim_secret(obj: Object) -> Object:
-    """The data of application Secrets, which may be credentials that we need; of others only that they exist."""
+    """The data of Secrets that may be credentials which we need; of the cluster's own only that they exist."""
     slim = _without_values(obj)
-    if obj.get("type") not in _TYPES:
+    if obj.get("type") in _BULKY:
         return slim
     return slim | {_KEPT: checksum_of(obj), **({"data": obj["data"]} if "data" in obj else {})}
 
