@@ -24,6 +24,7 @@ class Player:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._changed: asyncio.Queue[Object] = asyncio.Queue()
+        self._begun: set[str] = set()
         self._addresses = (f"10.244.{number // 250}.{number % 250 + 2}" for number in itertools.count())
 
     async def run(self) -> None:
@@ -50,7 +51,8 @@ class Player:
                 await self._remove(pod)
         elif not pod["spec"].get("nodeName"):
             await self._bind(pod)
-        elif phase == "Pending":
+        elif phase == "Pending" and uid_of(pod) not in self._begun:
+            self._begun.add(uid_of(pod))
             await self._write(
                 pod, started(pod, next(self._addresses), ready=wishes.get("play/ready") != "never")
             )

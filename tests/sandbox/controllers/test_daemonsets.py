@@ -22,6 +22,8 @@ async def nodes(world: World) -> list[str]:
             continue
     ready = {"type": "Ready", "status": "True", "lastHeartbeatTime": now(), "lastTransitionTime": now()}
     for name in names:
+        # A real server taints new nodes until a controller sees that they are ready; none does so here.
+        await world.client.patch(NODE, name, None, {"spec": {"taints": None}})
         body: Object = {"status": {"conditions": [{**ready, "reason": "KubeletReady", "message": ""}]}}
         content = PatchType.STRATEGIC
         await world.client.patch(NODE, name, None, body, subresource="status", content=content)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 
-from flagger.kube.cache import Slim
+from flagger.kube.cache import Slim, drop_managed_fields
 from flagger.kube.client import Client
 from flagger.kube.cluster import Cluster
 from flagger.kube.objects import (
@@ -72,18 +72,16 @@ READ_IN_FULL = frozenset(
 
 
 class SlimOthers(Mapping[Kind, Slim]):
-    """Any kind but those that are read in full → its metadata."""
+    """What to keep of a kind: its metadata, unless it is read in full."""
 
     def __getitem__(self, kind: Kind) -> Slim:
-        if kind in READ_IN_FULL:
-            raise KeyError(kind)
-        return metadata_only
+        return drop_managed_fields if kind in READ_IN_FULL else metadata_only
 
     def __iter__(self) -> Iterator[Kind]:
-        return iter(())
+        return iter(READ_IN_FULL)
 
     def __len__(self) -> int:
-        return 0
+        return len(READ_IN_FULL)
 
 
 class Controllers:

@@ -19,6 +19,7 @@ LEASE_SECONDS = 40
 LEASES = "kube-node-lease"  # the namespace
 VERSION = "v1.32.0-flagger"
 PODS = 250
+NOT_READY = "node.kubernetes.io/not-ready"
 
 log = structlog.get_logger(__name__)
 
@@ -88,11 +89,15 @@ async def register(client: Client, node: Object, status: Object) -> None:
     """Create the Node, or take over the one of an earlier life, and say that it is ready."""
     name = node["metadata"]["name"]
     try:
-        await client.create(NODE, node)
+        known = await client.create(NODE, node)
     except AlreadyExists:
-        await client.patch(NODE, name, None, {"metadata": {"labels": node["metadata"]["labels"]}})
+        known = await client.patch(NODE, name, None, {"metadata": {"labels": node["metadata"]["labels"]}})
     content = PatchType.STRATEGIC
     await client.patch(NODE, name, None, {"status": status}, subresource="status", content=content)
+    taints = known.get("spec", {}).get("taints") or []
+    kept = [taint for taint in taints if taint["key"] != NOT_READY]
+    if kept != taints:  # a real server taints new nodes, and the controller that would clear them is not here
+        await client.patch(NODE, name, None, {"spec": {"taints": kept or None}})
 
 
 async def heartbeat(client: Client, name: str, now: Callable[[], datetime]) -> None:

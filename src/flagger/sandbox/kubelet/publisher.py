@@ -51,8 +51,9 @@ class Publisher:
         status = self._compute(self._written)
         if all(self._written.get(key) == value for key, value in status.items()):
             return
+        changes = status | {"podIPs": replaced(self._written.get("podIPs") or [], status.get("podIPs") or [])}
         # The uid makes sure that a namesake that has taken the pod's place is not meant.
-        body = {"metadata": {"uid": uid_of(self._pod)}, "status": status}
+        body = {"metadata": {"uid": uid_of(self._pod)}, "status": changes}
         name, namespace = name_of(self._pod), namespace_of(self._pod)
         await self._client.patch(
             POD, name, namespace, body, subresource="status", content=PatchType.STRATEGIC
@@ -66,6 +67,11 @@ class Publisher:
         headers = {"Content-Type": "application/json"}
         body = msgspec.json.encode(options)
         await insist(lambda: self._client.raw("DELETE", path, body=body, headers=headers))
+
+
+def replaced(old: list[Object], new: list[Object]) -> list[Object]:
+    """A strategic patch of addresses, which are merged otherwise: an earlier life of the pod had others."""
+    return [*new, *({**entry, "$patch": "delete"} for entry in old if entry not in new)]
 
 
 async def insist(act: Callable[[], Awaitable[object]]) -> None:
