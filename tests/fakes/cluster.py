@@ -9,7 +9,7 @@ import asyncio
 import copy
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -21,13 +21,14 @@ from flagger.kube.auth import Credential, Static, bearer
 from flagger.kube.client import Client
 from flagger.kube.cluster import Cluster
 from flagger.kube.connection import Connection
-from flagger.kube.errors import KubeError
+from flagger.kube.errors import AlreadyExists, KubeError, NotFound
 from flagger.kube.informer import Informer
 from flagger.kube.objects import (
     CONFIG_MAP,
     CRD,
     DAEMON_SET,
     DEPLOYMENT,
+    EVENT,
     HPA,
     NAMESPACE,
     REPLICA_SET,
@@ -73,10 +74,10 @@ class Lab:
     """A running server; `client` is the test's own hand, `cluster` and `told` are what an operator is given.
 
     `sent` are the requests of the operator: those of `cluster` and those of `told`, which writes Events. What
-    the test does is waited for until the caches of `cluster` know it.
+    the test does is waited for until the caches of `cluster` know it. `server` is None where it is a real one.
     """
 
-    server: ApiServer
+    server: ApiServer | None
     client: Client
     cluster: Cluster
     told: Client
@@ -158,16 +159,48 @@ def connection_to(server: ApiServer) -> Connection:
 @asynccontextmanager
 async def a_lab(definitions: Iterable[Object] | None = None) -> AsyncIterator[Lab]:
     """A server with our CRDs and that of HTTPRoutes (or the given ones), and the namespace `shop`."""
+    async with ApiServer() as server, Client(connection_to(server)) as client:
+        for definition in the_definitions() if definitions is None else definitions:
+            await client.create(CRD, definition)
+        await client.create(NAMESPACE, {"metadata": {"name": SHOP}})
+        async with _seen_by_an_operator(client, server) as found:
+            yield found
+
+
+@asynccontextmanager
+async def a_lab_on(connection: Connection) -> AsyncIterator[Lab]:
+    """The same on a server that many tests share: what they left in the namespace `shop` goes first."""
+    async with Client(connection) as client:
+        namespace = {"kind": "Namespace", "metadata": {"name": SHOP}}
+        for kind, obj in [*((CRD, definition) for definition in the_definitions()), (NAMESPACE, namespace)]:
+            with suppress(AlreadyExists):
+                await client.create(kind, obj)
+        for kind in (*KINDS.values(), EVENT):
+            if kind not in (NAMESPACE, HPA):  # old servers have no autoscaling/v2
+                await _clear(client, kind)
+        async with _seen_by_an_operator(client, None) as found:
+            yield found
+    for _ in range(10):
+        await asyncio.sleep(0)  # connections that were cut are closed by the loop, in several rounds
+
+
+async def _clear(client: Client, kind: Kind) -> None:
+    async def listed() -> list[Object]:
+        return [*(await client.list(kind, SHOP)).items, {}]  # a CRD is served a moment after it is created
+
+    for obj in await until(listed, f"{kind.resource} are served"):
+        if obj:
+            await client.patch(kind, name_of(obj), SHOP, {"metadata": {"finalizers": None}})
+            with suppress(NotFound):
+                await client.delete(kind, name_of(obj), SHOP)
+
+
+@asynccontextmanager
+async def _seen_by_an_operator(client: Client, server: ApiServer | None) -> AsyncIterator[Lab]:
     sent: list[Request] = []
-    async with ApiServer() as server:
-        connection = connection_to(server)
-        counting = CountingTransport(connection, sent)
-        async with Client(connection) as client, Client(connection, transport=counting) as told:
-            for definition in the_definitions() if definitions is None else definitions:
-                await client.create(CRD, definition)
-            await client.create(NAMESPACE, {"metadata": {"name": SHOP}})
-            async with Cluster(told, slim=SLIM) as cluster:
-                yield Lab(server, client, cluster, told, sent)
+    counting = CountingTransport(client.connection, sent)
+    async with Client(client.connection, transport=counting) as told, Cluster(told, slim=SLIM) as cluster:
+        yield Lab(server, client, cluster, told, sent)
 
 
 @pytest.fixture

@@ -69,6 +69,15 @@ async def test_the_first_status_is_complete(lab: Lab) -> None:
     assert body["status"] == {"phase": "Initializing", "canaryWeight": 0, "failedChecks": 0, "iterations": 0}
 
 
+async def test_no_phase_is_no_empty_phase(lab: Lab) -> None:
+    """A Canary that is refused at first sight has conditions and no phase; an empty one is null to some servers."""
+    base = await lab.add(a_canary())
+
+    (body,) = await written(lab, base, last_applied_spec="x")
+
+    assert "phase" not in body["status"]
+
+
 async def test_what_is_gone_is_removed(lab: Lab) -> None:
     """A map loses entries, a text that says nothing any more goes."""
     base = await stored(lab, trackedConfigs={"configmap/a": "1", "configmap/b": "2"}, lastAppliedSpec="x")

@@ -18,7 +18,7 @@ from flagger.kube.objects import DEPLOYMENT, Object
 from flagger.runtime.kinds import CANARY
 from flagger.workloads.base import Options
 from flagger.workloads.table import Workloads
-from tests.fakes.cluster import ROUTE, SHOP, Lab, a_canary, a_lab, a_target, connection_to, the_definitions
+from tests.fakes.cluster import ROUTE, SHOP, Lab, a_canary, a_lab, a_target, the_definitions
 from tests.runtime.operating import METRICS, Bench, a_bench
 
 WEIGHTED: dict[str, Any] = {"stepWeight": 20, "maxWeight": 40, "metrics": METRICS}
@@ -245,7 +245,7 @@ async def test_the_api_server_is_gone_for_a_while(lab: Lab) -> None:
         await bench.initialized(a_target(), a_canary(analysis=WEIGHTED))
         await bench.push()
         told = await bench.told()
-        dead = replace(connection_to(lab.server), server="https://127.0.0.1:1")
+        dead = replace(lab.client.connection, server="https://127.0.0.1:1")
         async with Client(dead) as nobody:
             alive, lab.cluster.client = lab.cluster.client, nobody
             with capture_logs() as logs:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from flagger.kube.objects import DEPLOYMENT, SERVICE, labels_of
+from flagger.kube.objects import DEPLOYMENT, SERVICE, annotations_of, labels_of
 from flagger.runtime.kinds import CANARY
 from flagger.runtime.main import Operator
 from tests.fakes.cluster import ROUTE, SHOP, Lab, a_canary, a_target, brief, deployments_rolling, until
@@ -123,10 +123,7 @@ async def test_drift_of_an_idle_canary_is_put_right_at_once(
 
         async def healed() -> bool:
             after = await lab.get(kind, name)
-            return (
-                after["spec"] == before["spec"]
-                and after["metadata"]["annotations"] == before["metadata"]["annotations"]
-            )
+            return after["spec"] == before["spec"] and annotations_of(after) == annotations_of(before)
 
         await until(healed, "the damage is undone", within=LATE)
 

@@ -90,8 +90,12 @@ def _known(stored: Object, run: RunRecord | None) -> Object:
 
 
 def plain(status: CanaryStatus) -> Object:
-    """The status as the API has it: counters always there, texts only when they say something."""
+    """The status as the API has it: counters always there, texts only when they say something.
+
+    Some API servers take an empty text for null, and refuse it.
+    """
     texts = {
+        "phase": str(status.phase),
         "lastAppliedSpec": status.last_applied_spec,
         "lastPromotedSpec": status.last_promoted_spec,
         "lastTransitionTime": format_time(status.last_transition_time) if status.last_transition_time else "",
@@ -100,7 +104,6 @@ def plain(status: CanaryStatus) -> Object:
         "primarySessionAffinityCookie": status.primary_session_affinity_cookie,
     }
     return {
-        "phase": str(status.phase),
         "failedChecks": status.failed_checks,
         "canaryWeight": status.canary_weight,
         "iterations": status.iterations,
