@@ -31,6 +31,7 @@ BENCHMARKS = (
     "kube_client",
     "peer_clients",
     "apiserver",
+    "peer_apiserver",
     "dataplane",
     "metrics_store",
     "sandbox",
@@ -67,7 +68,7 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as compiled:
         wanted = [name for name in BENCHMARKS if not options.names or name in options.names]
-        results = [launch(name, environment(compiled)) for name in wanted]
+        results = [launch(name, compiled) for name in wanted]
     if not options.dry:
         write(results)
     return 1 if any(result.problem for result in results) else 0
@@ -89,16 +90,36 @@ def measure(name: str, path: Path) -> None:
 
 
 def environment(compiled: str) -> dict[str, str]:
-    """The environment of a benchmark: compiled files are kept, but not in the checkout."""
+    """The environment of a benchmark: compiled files are kept, but not in the checkout.
+
+    The folder's name also marks the processes that are ours.
+    """
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return kept | {"PYTHONPYCACHEPREFIX": compiled}
 
 
-def launch(name: str, env: dict[str, str]) -> Result:
+def launch(name: str, compiled: str) -> Result:
     """Run one benchmark in a process of its own, once the machine is quiet, and print what it found."""
     machine.wait_for_quiet()
-    load, started, when = machine.load(), time.monotonic(), datetime.now(UTC)
-    outcome, problem = Outcome(), ""
+    started, when = time.monotonic(), datetime.now(UTC)
+    with machine.others(compiled) as others:
+        outcome, problem = attempt(name, environment(compiled))
+    result = Result(
+        name=name,
+        text=purpose(name),
+        when=f"{when:%Y-%m-%d %H:%M} UTC, {commit()}",
+        seconds=time.monotonic() - started,
+        others=others.cores,
+        figures=outcome.figures,
+        absent=outcome.absent,
+        problem=problem,
+    )
+    print(table(result), flush=True)
+    return result
+
+
+def attempt(name: str, env: dict[str, str]) -> tuple[Outcome, str]:
+    """What a benchmark found, or how it failed."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "outcome.json")
         command = [sys.executable, "-m", "bench", name, "--into", str(path)]
@@ -106,25 +127,12 @@ def launch(name: str, env: dict[str, str]) -> Result:
             done = subprocess.run(
                 command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True, timeout=LONGEST, check=False
             )
-            if done.returncode == 0:
-                outcome = msgspec.json.decode(path.read_bytes(), type=Outcome)
-            else:
-                problem = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-                print(done.stderr, file=sys.stderr)
         except subprocess.TimeoutExpired:
-            problem = f"not done within {LONGEST} s"
-    result = Result(
-        name=name,
-        text=purpose(name),
-        when=f"{when:%Y-%m-%d %H:%M} UTC, {commit()}",
-        load=load,
-        seconds=time.monotonic() - started,
-        figures=outcome.figures,
-        absent=outcome.absent,
-        problem=problem,
-    )
-    print(table(result), flush=True)
-    return result
+            return Outcome(), f"not done within {LONGEST} s"
+        if done.returncode == 0:
+            return msgspec.json.decode(path.read_bytes(), type=Outcome), ""
+        print(done.stderr, file=sys.stderr)
+        return Outcome(), (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
 
 
 def commit() -> str:

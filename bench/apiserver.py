@@ -1,261 +1,169 @@
 """How fast the embedded API server answers: reads, writes with watches open, memory, start and stop.
 
-Three processes: the server on one core; one client, and the watchers (which only drain their streams) on the
-others. Run `python bench/apiserver.py [--seconds 5] [--watches 50] [--data-dir]`; prints one line per figure.
+The server has one core; one client and the watchers, which only drain their streams, share the others.
 """
 
-import argparse
+from __future__ import annotations
+
 import asyncio
-import contextlib
-import importlib.util
-import json
 import multiprocessing
 import os
-import ssl
+import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
+from bench import api_load, loops
+from bench.api_load import LISTED, Access, Step, pin, session, watchers
+from bench.figures import Figure, Target, at_least
+from bench.processes import resident
+from bench.rates import per_second
 from flagger.sandbox.apiserver import ApiServer
 
-CONCURRENCY = 16
-LABELS = {"app": "checkout"}
-CONTAINER = {
-    "name": "app",
-    "image": "registry.local/checkout:1.0.0",
-    "ports": [{"containerPort": 9898}],
-    "env": [{"name": f"VARIABLE_{index}", "value": "x" * 20} for index in range(10)],
-    "livenessProbe": {"httpGet": {"path": "/healthz", "port": 9898}},
-    "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}},
-}
-TEMPLATE = {"metadata": {"labels": LABELS}, "spec": {"containers": [CONTAINER]}}
-SPEC = {"replicas": 2, "selector": {"matchLabels": LABELS}, "template": TEMPLATE}
-DEPLOYMENT: dict[str, Any] = {"metadata": {"name": "checkout", "labels": LABELS}, "spec": SPEC}
-COLLECTION = "/apis/apps/v1/namespaces/default/deployments"
-STATUS = {"observedGeneration": 1, "replicas": 2, "readyReplicas": 2, "updatedReplicas": 2}
+RUNS, IN_FLIGHT = 3, 16
+WATCHES, MANY_WATCHES = 50, 500
+READS, WRITES = at_least(1500), at_least(500)
 
 
-def pin(core: int) -> None:
-    """Keep this process on one core, where there are several."""
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[core % len(cores)]})
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A kind of request: `requests` of them make a step."""
+
+    name: str
+    step: Step
+    target: Target | None = None
+    requests: int = 1
 
 
-def run(main: Awaitable[None]) -> None:
-    """Run a coroutine, on uvloop if it is there."""
-    if importlib.util.find_spec("uvloop"):
-        import uvloop
-
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(main)
-    else:
-        asyncio.run(main)
+ROWS = (
+    Row("GET one object", api_load.read, READS),
+    Row("PATCH status", api_load.patch_status, WRITES),
+    Row("server-side apply", api_load.apply, WRITES),
+    Row("POST and DELETE", api_load.create_and_delete, WRITES, requests=2),
+    Row(f"GET {LISTED} objects", api_load.read_all),
+)
 
 
-def resident() -> float:
-    """Return the memory of this process in MiB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def serve(pipe: Connection, folder: str | None) -> None:
-    """The server process; reports its CPU time and memory when asked, and stops when told."""
-    pin(0)
-    run(_serve(pipe, folder))
-
-
-async def _serve(pipe: Connection, folder: str | None) -> None:
-    started = time.perf_counter()
-    server = ApiServer(Path(folder) if folder else None)
-    await server.start()
-    pipe.send((server.url, server.admin_token, server.ca_pem, time.perf_counter() - started))
-    while (await asyncio.to_thread(pipe.recv)) != "stop":
-        pipe.send((time.process_time(), resident()))
-    started = time.perf_counter()
-    await server.stop()
-    pipe.send(time.perf_counter() - started)
-
-
-def watch(url: str, token: str, ca: str, watches: int, pipe: Connection) -> None:
-    """The watching process: opens streams, drains them, reports how many events came."""
+def run() -> list[Figure]:
+    """Measure the server in memory, then writes that are kept on disk."""
     pin(1)
-    run(_watch(url, token, ca, watches, pipe))
+    with tempfile.TemporaryDirectory() as folder:
+        return [*_in_memory(), *_on_disk(folder)]
 
 
-async def _watch(url: str, token: str, ca: str, watches: int, pipe: Connection) -> None:
-    counts = [0] * watches
-
-    async def drain(index: int) -> None:
-        async with session.get(COLLECTION, params={"watch": "1"}) as response:
-            async for data in response.content.iter_any():
-                counts[index] += data.count(b'{"type":')
-
-    async with connect(url, token, ca) as session:
-        tasks = [asyncio.create_task(drain(index)) for index in range(watches)]
-        await asyncio.sleep(0.5)
-        pipe.send("ready")
-        while (await asyncio.to_thread(pipe.recv)) != "stop":
-            pipe.send(sum(counts))
-        await asyncio.gather(*tasks, return_exceptions=True)
+def _in_memory() -> list[Figure]:
+    server = Server()
+    with watchers(server.access, WATCHES) as delivered:
+        found = loops.run(_requests(server, delivered))
+    with watchers(server.access, MANY_WATCHES):
+        memory = server.usage()[1]
+        stopped = server.stop() * 1000
+    return [
+        *found,
+        Figure("start", "ms", (server.start_seconds * 1000,), note="without the imports"),
+        Figure(f"memory with {MANY_WATCHES} watches", "MiB", (memory,), note=f"and {LISTED + 1} Deployments"),
+        Figure(f"stop with {MANY_WATCHES} watches", "ms", (stopped,), note="until the last one is closed"),
+    ]
 
 
-@contextlib.asynccontextmanager
-async def connect(url: str, token: str, ca: str) -> Any:
-    """Open a session with the server."""
-    connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cadata=ca), limit=0)
-    headers = {"Authorization": f"Bearer {token}"}
-    timeout = aiohttp.ClientTimeout(total=None)
-    async with aiohttp.ClientSession(url, connector=connector, headers=headers, timeout=timeout) as session:
-        yield session
+def _on_disk(folder: str) -> list[Figure]:
+    server = Server(folder)
+    try:
+        return loops.run(_durable(server))
+    finally:
+        server.stop()
 
 
-Step = Callable[[aiohttp.ClientSession, int], Awaitable[None]]
+async def _requests(server: Server, delivered: Callable[[], int]) -> list[Figure]:
+    """All kinds of requests, one after the other and several at once."""
+    found: list[Figure] = []
+    async with session(server.access) as client:
+        await api_load.furnish(client)
+        for row in ROWS:
+            events, began = delivered(), time.perf_counter()
+            alone, _ = await _rates(server, client, row, 1)
+            rates, costs = await _rates(server, client, row, IN_FLIGHT)
+            if row.step is api_load.patch_status:
+                pushed = (delivered() - events) / (time.perf_counter() - began)
+            cost = f"{statistics.median(costs):,.0f} µs of the server's CPU each"
+            note = f"{IN_FLIGHT} in flight, {WATCHES} watches open; {cost}; one at a time: {alone[0]:,.0f}/s"
+            found.append(Figure(row.name, "1/s", rates, row.target, note))
+    note = f"to {WATCHES} watches while status is patched; the events are of 3 KB"
+    return [*found, Figure("events delivered", "1/s", (pushed,), note=note)]
 
 
-async def read(session: aiohttp.ClientSession, _: int) -> None:
-    """GET one Deployment."""
-    async with session.get(f"{COLLECTION}/checkout") as response:
-        await response.read()
-        assert response.status == 200
+async def _durable(server: Server) -> list[Figure]:
+    async with session(server.access) as client:
+        await api_load.furnish(client)
+        row = next(row for row in ROWS if row.step is api_load.patch_status)
+        rates, _ = await _rates(server, client, row, IN_FLIGHT)
+    return [
+        Figure(
+            f"{row.name}, kept on disk",
+            "1/s",
+            rates,
+            WRITES,
+            f"{IN_FLIGHT} in flight, with --data-dir, no watches",
+        )
+    ]
 
 
-async def patch_status(session: aiohttp.ClientSession, number: int) -> None:
-    """Write a status, as controllers do most."""
-    body = json.dumps({"status": STATUS | {"availableReplicas": number + 1}})
-    headers = {"Content-Type": "application/merge-patch+json"}
-    async with session.patch(f"{COLLECTION}/checkout/status", data=body, headers=headers) as response:
-        await response.read()
-        assert response.status == 200
-
-
-async def apply(session: aiohttp.ClientSession, number: int) -> None:
-    """Apply a changed annotation server-side."""
-    metadata = {"name": "checkout", "annotations": {"n": str(number)}}
-    body = json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata})
-    headers = {"Content-Type": "application/apply-patch+yaml"}
-    url = f"{COLLECTION}/checkout?fieldManager=bench&force=true"
-    async with session.patch(url, data=body, headers=headers) as response:
-        await response.read()
-        assert response.status == 200
-
-
-async def create_and_delete(session: aiohttp.ClientSession, number: int) -> None:
-    """POST and DELETE a ConfigMap: two writes."""
-    body = json.dumps({"metadata": {"name": f"c{number}"}, "data": {"a": "1"}})
-    path = "/api/v1/namespaces/default/configmaps"
-    async with session.post(path, data=body, headers={"Content-Type": "application/json"}) as response:
-        await response.read()
-        assert response.status == 201
-    async with session.delete(f"{path}/c{number}") as response:
-        await response.read()
-        assert response.status == 200
-
-
-async def rate(session: aiohttp.ClientSession, step: Step, seconds: float, concurrency: int) -> float:
-    """Return how many steps a second succeed."""
-    numbers = iter(range(10**9))
-    end = time.perf_counter() + seconds
-    done = 0
-
-    async def worker() -> None:
-        nonlocal done
-        while time.perf_counter() < end:
-            await step(session, next(numbers))
-            done += 1
-
-    started = time.perf_counter()
-    await asyncio.gather(*(worker() for _ in range(concurrency)))
-    return done / (time.perf_counter() - started)
+async def _rates(
+    server: Server, client: aiohttp.ClientSession, row: Row, in_flight: int
+) -> tuple[tuple[float, ...], Sequence[float]]:
+    """Requests a second, and microseconds of the server's CPU for each, run by run."""
+    rates, costs = [], []
+    for _ in range(RUNS if in_flight > 1 else 1):
+        used, began = server.usage()[0], time.perf_counter()
+        rates.append(row.requests * await per_second(lambda number: row.step(client, number), in_flight))
+        share = (server.usage()[0] - used) / (time.perf_counter() - began)
+        costs.append(share / rates[-1] * 1e6)
+    return tuple(rates), costs
 
 
 class Server:
     """A server process and what it says about itself."""
 
-    def __init__(self, folder: str | None) -> None:
-        self.pipe, other = multiprocessing.Pipe()
-        self.process = multiprocessing.Process(target=serve, args=(other, folder), daemon=True)
-        self.process.start()
-        self.url, self.token, self.ca, self.start_seconds = self.pipe.recv()
+    def __init__(self, folder: str | None = None) -> None:
+        self._pipe, other = multiprocessing.Pipe()
+        context = multiprocessing.get_context("spawn")
+        self._process = context.Process(target=_serve, args=(other, folder), daemon=True)
+        self._process.start()
+        self.access, self.start_seconds = self._pipe.recv()
 
     def usage(self) -> tuple[float, float]:
-        """Return CPU seconds and MiB so far."""
-        self.pipe.send("usage")
-        cpu, memory = self.pipe.recv()
+        """CPU seconds and MiB so far."""
+        self._pipe.send("usage")
+        cpu, memory = self._pipe.recv()
         return cpu, memory
 
     def stop(self) -> float:
-        """Stop the server; returns how long it took."""
-        self.pipe.send("stop")
-        seconds: float = self.pipe.recv()
-        self.process.join(10)
+        """Stop the server; returns how long it took in seconds."""
+        self._pipe.send("stop")
+        seconds: float = self._pipe.recv()
+        self._process.join(10)
         return seconds
 
 
-@contextlib.contextmanager
-def watchers(server: Server, count: int) -> Iterator[Connection]:
-    """Keep watches open in a process of their own."""
-    pipe, other = multiprocessing.Pipe()
-    arguments = (server.url, server.token, server.ca, count, other)
-    process = multiprocessing.Process(target=watch, args=arguments, daemon=True)
-    process.start()
-    pipe.recv()
-    try:
-        yield pipe
-    finally:
-        pipe.send("stop")
-        process.kill()
-        process.join()
+def _serve(pipe: Pipe, folder: str | None) -> None:
+    """The server process; reports its CPU time and memory when asked, and stops when told."""
+    pin(0)
+    loops.run(_live(pipe, folder))
 
 
-def report(name: str, value: float, unit: str) -> None:
-    """Print one figure."""
-    print(f"{name:<52} {value:>10,.1f} {unit}", flush=True)
-
-
-async def measure(server: Server, seconds: float, pipe: Connection) -> None:
-    """Measure all rates, with the CPU time that each step costs the server."""
-    steps: list[tuple[str, Step, int]] = [
-        ("GET one object", read, 1),
-        ("PATCH status", patch_status, 1),
-        ("server-side apply", apply, 1),
-        ("POST and DELETE", create_and_delete, 2),
-    ]
-    async with connect(server.url, server.token, server.ca) as session:
-        async with session.post(COLLECTION, json=DEPLOYMENT) as response:
-            assert response.status == 201, await response.text()
-        for name, step, requests in steps:
-            for concurrency in (1, CONCURRENCY):
-                before, _ = server.usage()
-                found = await rate(session, step, seconds, concurrency) * requests
-                cpu = (server.usage()[0] - before) / (found * seconds) * 1e6
-                report(f"{name}, {concurrency} in flight", found, "requests/s")
-                report("    server CPU each", cpu, "us")
-    pipe.send("count")
-    report("events delivered", pipe.recv(), "events")
-
-
-def main() -> None:
-    """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--watches", type=int, default=50)
-    parser.add_argument("--data-dir", action="store_true", help="keep the state on disk")
-    options = parser.parse_args()
-    pin(1)
-    with tempfile.TemporaryDirectory() as folder:
-        server = Server(folder if options.data_dir else None)
-        report("start", server.start_seconds * 1000, "ms")
-        with watchers(server, options.watches) as pipe:
-            run(measure(server, options.seconds, pipe))
-        with watchers(server, 500):
-            report("memory, 500 watches", server.usage()[1], "MiB")
-            report("stop with 500 watches", server.stop() * 1000, "ms")
-
-
-if __name__ == "__main__":
-    main()
+async def _live(pipe: Pipe, folder: str | None) -> None:
+    started = time.perf_counter()
+    server = ApiServer(Path(folder) if folder else None)
+    await server.start()
+    took = time.perf_counter() - started
+    pipe.send((Access(server.url, server.admin_token, server.ca_pem), took))
+    while (await asyncio.to_thread(pipe.recv)) != "stop":
+        pipe.send((time.process_time(), resident(os.getpid())))
+    started = time.perf_counter()
+    await server.stop()
+    pipe.send(time.perf_counter() - started)

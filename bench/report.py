@@ -14,8 +14,8 @@ Written by `make bench`; `python -m bench NAME…` measures some of it anew, `py
 
 Measured on: {machine}
 
-The median counts against a target. *Load* is the load average just before; anything above 0.3 means that others used
-the machine meanwhile.
+The median counts against a target. *Others* says how many cores other programs used meanwhile: the more, the worse
+the figures.
 
 {summary}
 """
@@ -24,13 +24,16 @@ COLUMNS = "| figure | target | median | min – max | runs | how |\n|---|---|---
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one benchmark found. `absent` says why it could not run; `problem` why it failed."""
+    """What one benchmark found. `others` is how many cores other programs used meanwhile.
+
+    `absent` says why it could not run, `problem` why it failed.
+    """
 
     name: str
     text: str
     when: str
-    load: float
     seconds: float
+    others: float
     figures: Sequence[Figure] = ()
     absent: str = ""
     problem: str = ""
@@ -43,7 +46,7 @@ class Result:
 
 def table(result: Result) -> str:
     """The figures as aligned lines for a terminal."""
-    lines = [f"== {result.name}: {result.text}"]
+    lines = [f"== {result.name}: {result.text} ({result.seconds:.0f} s, others {result.others:.2f} cores)"]
     for figure in result.figures:
         target = f"{figure.target}" if figure.target else ""
         sign = "  <-- missed" if figure.missed else ""
@@ -57,7 +60,7 @@ def table(result: Result) -> str:
 def section(result: Result) -> str:
     """The figures as a section of the document."""
     head = f"## {result.name}\n\n{result.text}\n\n`python -m bench {result.name}`, {result.when}"
-    head += f", load {result.load:.2f}, took {result.seconds:.0f} s."
+    head += f", took {result.seconds:.0f} s, others: {result.others:.2f} cores."
     if result.trouble:
         return f"{head}\n\n**{result.trouble}**\n"
     rows = "\n".join(_row(figure) for figure in result.figures)
