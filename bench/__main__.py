@@ -34,6 +34,7 @@ BENCHMARKS = (
     "peer_apiserver",
     "dataplane",
     "metrics_store",
+    "peer_metrics",
     "sandbox",
     "demo",
 )

@@ -1,11 +1,12 @@
 """The data plane: how soon a change of weights is in effect, what it costs, and how many requests pass.
 
-Run as `python -m bench.dataplane`. Clients, pods, API server and data plane share this process, so requests per second
-are a lower bound that says more about Python than about Envoy.
+Clients, pods, API server and data plane share one process, so requests per second are a lower bound that says
+more about Python than about Envoy.
 """
 
+from __future__ import annotations
+
 import asyncio
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.sandbox.dataplane.objects import a_backend, a_gateway, a_route, a_rul
 from tests.sandbox.dataplane.snapshots import a_snapshot
 from tests.sandbox.dataplane.world import World, a_world
 
+from bench.figures import Figure, at_most, quantile
 from flagger.kube.objects import NAMESPACE, SERVICE, Object
 from flagger.sandbox.dataplane.emit import resources
 from flagger.sandbox.dataplane.kinds import GATEWAY, HTTP_ROUTE
@@ -22,23 +24,25 @@ from flagger.sandbox.dataplane.plan import plan_for
 CHANGES = 500
 PACE = 500  # requests per second during the changes
 CLIENTS = 16
-SECONDS = 3.0
+RUNS, SECONDS = 3, 2.0
 CANARIES = 100
 
 
-async def main() -> None:
-    """Print one figure a line."""
-    plan_cost()
+def run() -> list[Figure]:
+    """Measure plans alone, then a live data plane."""
+    return [_plan_cost(), *asyncio.run(_live())]
+
+
+async def _live() -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         async with a_world(Path(folder)) as world:
             await world.release()
             address = await world.gateway(a_gateway())
             await world.route(a_route("checkout", a_rule(*split(100, 0))))
-            await weight_changes(world, address)
-            await throughput(address)
+            return [*await _weight_changes(world, address), await _throughput(address)]
 
 
-def plan_cost() -> None:
+def _plan_cost() -> Figure:
     """Reading all objects of many canaries and writing Envoy's resources, which every change does anew."""
     services: list[Object] = []
     routes: list[Object] = []
@@ -57,11 +61,12 @@ def plan_cost() -> None:
     for _ in range(20):
         began = time.perf_counter()
         resources(plan_for(a_snapshot(objects, proxy=("127.96.0.254", 3128))).plan)
-        took.append(time.perf_counter() - began)
-    print(f"plan and resources for {CANARIES} canaries: {milliseconds(statistics.median(took))}")
+        took.append((time.perf_counter() - began) * 1000)
+    note = "all objects read, all of Envoy's resources written; every change does it anew"
+    return Figure(f"plan of {CANARIES} Canaries", "ms", tuple(took), note=note)
 
 
-async def weight_changes(world: World, address: str) -> None:
+async def _weight_changes(world: World, address: str) -> list[Figure]:
     """From the answer to the write until the first request that goes the new way, under a steady load."""
     load = Load(address)
     took: list[float] = []
@@ -74,22 +79,28 @@ async def weight_changes(world: World, address: str) -> None:
             began = time.perf_counter()
             while wanted not in await load.ask():
                 pass
-            took.append(time.perf_counter() - began)
+            took.append((time.perf_counter() - began) * 1000)
         running.cancel()
-    ordered = sorted(took)
-    print(f"weight change to effect, median of {CHANGES}: {milliseconds(ordered[CHANGES // 2])}")
-    print(f"weight change to effect, 99 %: {milliseconds(ordered[CHANGES * 99 // 100])}")
-    print(f"requests meanwhile: {load.answered} at {PACE}/s aimed at, failed: {load.failed}")
+    note = "from the answer to the write until the first request that goes the new way"
+    lost = f"of {load.answered:,} at {PACE}/s aimed at, during {CHANGES} changes of all traffic"
+    return [
+        Figure("weight change in effect", "ms", tuple(took), note=note),
+        Figure("the same, p99", "ms", (quantile(took, 0.99),), note="of the same changes"),
+        Figure("requests lost meanwhile", "requests", (load.failed,), at_most(0), lost),
+    ]
 
 
-async def throughput(address: str) -> None:
+async def _throughput(address: str) -> Figure:
     """As many requests as clients and pods in this process can make and answer."""
-    load = Load(address)
-    began = time.perf_counter()
-    while time.perf_counter() - began < SECONDS:
-        await asyncio.gather(*(load.ask() for _ in range(CLIENTS)))
-    print(
-        f"requests through Envoy: {load.answered / (time.perf_counter() - began):.0f}/s, failed: {load.failed}"
+    rates = []
+    for _ in range(RUNS):
+        load, began = Load(address), time.perf_counter()
+        while time.perf_counter() - began < SECONDS:
+            await asyncio.gather(*(load.ask() for _ in range(CLIENTS)))
+        assert not load.failed, f"{load.failed} requests failed"
+        rates.append(load.answered / (time.perf_counter() - began))
+    return Figure(
+        "requests through a Gateway", "1/s", tuple(rates), note=f"{CLIENTS} clients and two pods in Python"
     )
 
 
@@ -120,12 +131,3 @@ class Load:
             while True:
                 group.create_task(self.ask())
                 await asyncio.sleep(1 / per_second)
-
-
-def milliseconds(seconds: float) -> str:
-    """A duration for people."""
-    return f"{seconds * 1000:.1f} ms"
-
-
-if __name__ == "__main__":
-    asyncio.run(main())

@@ -1,22 +1,27 @@
 """The metrics store: what scraping costs, how fast queries are answered, how much memory samples take.
 
-Run as `python -m bench.metrics_store`. Scraped targets run in a process of their own, so that only the store's
-share is measured.
+Scraped targets run in a process of their own, so that only the store's share is measured.
 """
 
+from __future__ import annotations
+
 import asyncio
-import resource
-import statistics
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
 
+from aiohttp import web
+
+from bench import loops
+from bench.figures import Figure, at_most
+from bench.processes import ROOT, resident
 from flagger.sandbox.metrics.embedded import EmbeddedEngine
 from flagger.sandbox.metrics.ingest import Ingest
 from flagger.sandbox.metrics.labels import labels_of
-from flagger.sandbox.metrics.listening import HOST
+from flagger.sandbox.metrics.listening import HOST, serving
 from flagger.sandbox.metrics.promql.engine import Engine
 from flagger.sandbox.metrics.scrape import Pace
 from flagger.sandbox.metrics.store import Limits, SeriesStore
@@ -24,7 +29,7 @@ from flagger.sandbox.metrics.targets import Target
 
 PODS = 20
 TARGETS = 40
-SECONDS = 10.0
+RUNS, SECONDS = 3, 5.0
 BOUNDS = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf")
 SELECTOR = 'kubernetes_namespace="shop",kubernetes_pod_name=~"checkout-[0-9a-zA-Z]+(-[0-9a-zA-Z]+)"'
 COUNT, BUCKET = "http_request_duration_seconds_count", "http_request_duration_seconds_bucket"
@@ -66,75 +71,80 @@ def filled(seconds: int, pods: int) -> SeriesStore:
     return store
 
 
-def median_ms(action: Callable[[], object], times: int = 200) -> float:
-    """The median duration of an action."""
+def run() -> list[Figure]:
+    """Measure memory while there is nothing yet that could be used again, then queries, then scraping."""
+    memory = _memory()
+    return [*_queries(), *loops.run(_scraping()), *memory]
+
+
+def milliseconds(action: Callable[[], object], times: int) -> tuple[float, ...]:
+    """How long an action takes, each time."""
     took = []
     for _ in range(times):
         began = time.perf_counter()
         action()
-        took.append(time.perf_counter() - began)
-    return statistics.median(took) * 1000
+        took.append((time.perf_counter() - began) * 1000)
+    return tuple(took)
 
 
-def queries() -> None:
-    """The built-in queries over 20 pods and one minute of samples."""
+def _queries() -> list[Figure]:
+    """The built-in queries over some pods and one minute of samples."""
     engine = Engine(filled(120, PODS))
-    for name, query in (("request-success-rate", SUCCESS_RATE), ("request-duration", DURATION)):
-        took = median_ms(lambda query=query: engine.instant(query, 119_500))  # type: ignore[misc]
-        print(f"instant query {name}, {PODS} pods, 1 min of 1 s samples: {took:.2f} ms")
-    print("(aim for request-success-rate: 2 ms)")
-    took = median_ms(lambda: engine.range(SUCCESS_RATE, 60_000, 119_000, 1000), times=10)
-    print(f"range query request-success-rate, 60 steps: {took:.1f} ms")
+    note = f"{PODS} pods, 1 min of samples, one each second"
+    rates = milliseconds(lambda: engine.instant(SUCCESS_RATE, 119_500), 200)
+    durations = milliseconds(lambda: engine.instant(DURATION, 119_500), 200)
+    steps = milliseconds(lambda: engine.range(SUCCESS_RATE, 60_000, 119_000, 1000), 10)
+    return [
+        Figure("instant query request-success-rate", "ms", rates, at_most(2), note),
+        Figure("instant query request-duration", "ms", durations, note=note),
+        Figure("range query request-success-rate", "ms", steps, note=f"{note}; 60 steps"),
+    ]
 
 
-def memory() -> None:
-    """An hour of samples of 20 pods."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began = time.process_time()
+def _memory() -> list[Figure]:
+    """An hour of samples."""
+    before, began = resident(os.getpid()), time.process_time()
     store = filled(3600, PODS)
-    cpu = time.process_time() - began
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    samples = len(store) * 3600
-    print(
-        f"memory of 1 h, {PODS} pods, {len(store)} series: {grown:.0f} MiB, {grown * 2**20 / samples:.1f} B/sample"
-    )
-    print(f"reading expositions without HTTP: {cpu / 3600 / PODS * 1e6:.0f} us per scrape")
+    cpu, grown = time.process_time() - began, resident(os.getpid()) - before
+    size = grown * 2**20 / (len(store) * 3600)
+    hour = f"an hour of {PODS} pods, a sample a second, {len(store):,} series"
+    return [
+        Figure("memory of an hour", "MiB", (grown,), note=f"{hour}: {size:.1f} bytes a sample"),
+        Figure("an exposition read", "µs", (cpu / 3600 / PODS * 1e6,), note="without HTTP, mean of the same"),
+    ]
 
 
-async def scraping() -> None:
+async def _scraping() -> list[Figure]:
     """The share of a core that scraping takes, HTTP included."""
-    arguments = (sys.executable, "-m", "bench.metrics_store", "targets")
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
+    command = (sys.executable, "-m", "bench.metrics_store")
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, cwd=ROOT)
     try:
         assert process.stdout is not None
-        port = int(process.stdout.readline())
+        port = int(await process.stdout.readline())
         engine = EmbeddedEngine(Limits(), Pace(timedelta(seconds=1)))
-        task = asyncio.create_task(engine.run(lambda port: None))
+        task = asyncio.create_task(engine.run(lambda _: None))
         await asyncio.sleep(0.1)
-        engine.aim(
-            frozenset(Target(labels_of(pod_labels(n)), f"{HOST}:{port}", f"/{n}") for n in range(TARGETS))
-        )
+        aims = (Target(labels_of(pod_labels(n)), f"{HOST}:{port}", f"/{n}") for n in range(TARGETS))
+        engine.aim(frozenset(aims))
         await asyncio.sleep(2)
-        began = time.process_time()
-        await asyncio.sleep(SECONDS)
-        share = (time.process_time() - began) / SECONDS * 100
-        print(
-            f"scraping {TARGETS} targets each second, {len(engine.store)} series: {share:.1f} % of a core (aim: 5 %)"
-        )
+        shares = []
+        for _ in range(RUNS):
+            began = time.process_time()
+            await asyncio.sleep(SECONDS)
+            shares.append((time.process_time() - began) / SECONDS * 100)
         task.cancel()
         await asyncio.wait([task])
     finally:
         process.terminate()
-        process.communicate()
+        await process.wait()
+    note = f"{len(engine.store):,} series, HTTP included"
+    return [Figure(f"scraping {TARGETS} targets each second", "% of a core", tuple(shares), at_most(5), note)]
 
 
-async def targets() -> None:
+async def _serve_targets() -> None:
     """Serve an exposition that moves on each second, until terminated."""
-    from aiohttp import web
 
-    from flagger.sandbox.metrics.listening import serving
-
-    async def answer(request: web.Request) -> web.Response:
+    async def answer(_: web.Request) -> web.Response:
         return web.Response(text=exposition(int(time.time())))
 
     app = web.Application()
@@ -145,9 +155,4 @@ async def targets() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["targets"]:
-        asyncio.run(targets())
-    else:
-        queries()
-        asyncio.run(scraping())
-        memory()
+    loops.run(_serve_targets())

@@ -1,7 +1,10 @@
-"""How fast queries are rendered: python bench/templating.py."""
+"""How fast the queries of metrics are parsed and rendered."""
+
+from __future__ import annotations
 
 import timeit
 
+from bench.figures import Figure
 from flagger.api.canary import QueryModel
 from flagger.metrics.builtin import OBSERVERS
 from flagger.metrics.gotemplate.parser import parse
@@ -22,19 +25,19 @@ TEXTS = {
 }
 
 
-def microseconds(statement: str, **names: object) -> float:
-    """Best of five runs, per execution."""
-    return min(timeit.repeat(statement, globals=names, number=ROUNDS, repeat=5)) / ROUNDS * 1e6
-
-
-def main() -> None:
-    print(f"{'template':24} {'parse µs':>9} {'render µs':>10}")
+def run() -> list[Figure]:
+    """Measure each text."""
     known = {*NAMES, "eq", "printf", "urlquery"}
+    found = []
     for name, text in TEXTS.items():
         parsing = microseconds("parse(text, known)", parse=parse, text=text, known=known)
         rendering = microseconds("render(text, model)", render=render, text=text, model=MODEL)
-        print(f"{name:24} {parsing:9.1f} {rendering:10.1f}")
+        found.append(Figure(f"parse: {name}", "µs", parsing, note=f"{len(text)} characters"))
+        found.append(Figure(f"render: {name}", "µs", rendering, note="as each tick does"))
+    return found
 
 
-if __name__ == "__main__":
-    main()
+def microseconds(statement: str, **names: object) -> tuple[float, ...]:
+    """Mean time of an execution, in each of several runs."""
+    times = timeit.repeat(statement, globals=names, number=ROUNDS, repeat=7)
+    return tuple(seconds / ROUNDS * 1e6 for seconds in times)
