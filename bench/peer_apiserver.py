@@ -9,6 +9,8 @@ import statistics
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import yaml
@@ -56,14 +58,10 @@ async def _rates(access: Access) -> Rates:
     found: dict[str, list[float]] = {}
     async with session(access) as client:
         await api_load.furnish(client)
-        for row in ROWS:
-            for in_flight in (1, IN_FLIGHT):
-                rates = [
-                    row.requests
-                    * await per_second(lambda number, step=row.step: step(client, number), in_flight)
-                    for _ in range(RUNS)
-                ]
-                found[f"{row.name}, {in_flight} in flight"] = rates
+        for row, in_flight in product(ROWS, (1, IN_FLIGHT)):
+            step = partial(row.step, client)
+            rates = [row.requests * await per_second(step, in_flight) for _ in range(RUNS)]
+            found[f"{row.name}, {in_flight} in flight"] = rates
     return found
 
 

@@ -245,7 +245,7 @@ def _ready_status(deployment: Object) -> Object:
 def _is_ready(deployment: Object) -> bool:
     status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
     seen = status.get("observedGeneration") == deployment["metadata"]["generation"]
-    return seen and status.get("availableReplicas", 0) == wanted
+    return bool(seen and status.get("availableReplicas", 0) == wanted)
 
 
 def _free_port() -> int:

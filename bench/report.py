@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.figures import Figure, shown
@@ -78,7 +78,7 @@ def document(old: str, machine: str, results: Iterable[Result], order: Sequence[
     return "\n".join([HEAD.format(machine=machine, summary=_summary(body)), *body])
 
 
-def sections(text: str) -> Mapping[str, str]:
+def sections(text: str) -> dict[str, str]:
     """The sections of a document by their headings."""
     parts = ("\n" + text).split("\n## ")[1:]
     return {part.split("\n", 1)[0]: f"## {part.rstrip()}\n" for part in parts}

@@ -113,8 +113,11 @@ def _memory(name: str, usage: Usage, more: str = "") -> Figure:
 async def _pod(client: Client, number: int) -> float:
     """Milliseconds until a new pod is ready; it is deleted afterwards."""
     name = f"bench-{number}"
-    container = {"name": "app", "image": "registry.example/podinfo:6.7.0", "ports": [{"containerPort": 9898}]}
-    container["readinessProbe"] = {"httpGet": {"path": "/readyz", "port": 9898}, "periodSeconds": 1}
+    container = {
+        "name": "app",
+        "image": "registry.example/podinfo:6.7.0",
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": 9898}, "periodSeconds": 1},
+    }
     body = {"metadata": {"name": name, "namespace": "default"}, "spec": {"containers": [container]}}
     async with _following(client, POD, "default") as changes:
         started = time.perf_counter()

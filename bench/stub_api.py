@@ -63,7 +63,7 @@ def a_deployment(number: int) -> Object:
 
 
 def _metadata(number: int, labels: dict[str, str]) -> Object:
-    fields = {"f:spec": {f"f:field{i}": {".": {}, "f:a": {}, "f:b": {}} for i in range(25)}}
+    fields: Object = {"f:spec": {f"f:field{i}": {".": {}, "f:a": {}, "f:b": {}} for i in range(25)}}
     owner = {
         "manager": "kubectl",
         "operation": "Update",
