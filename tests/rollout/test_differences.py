@@ -13,7 +13,7 @@ from flagger.api.phases import Phase
 from flagger.rollout.decide import decide
 from flagger.rollout.effects import PromotePrimary, RestorePrimary, ScaleDown, SetSplit
 from flagger.rollout.facts import Facts
-from flagger.rollout.repair import Repair, repairs
+from flagger.rollout.repair import Repair, repairs, rightful_split
 from flagger.rollout.state import AWAY, HOME, Decision, Feature, Readiness, Split
 from flagger.rollout.steps import Ladder
 from tests.rollout.simulation import EVERYTHING, World
@@ -357,6 +357,20 @@ def test_a_rejected_route_doesnt_hold_up_a_rollback() -> None:
     assert isinstance(decision, Decision)
     assert decision.effects[0] == SetSplit(HOME)
     assert ScaleDown() in decision.effects
+
+
+def test_a_step_that_is_not_taken_over_yet_is_not_taken_back() -> None:
+    """A correction of the routes leaves what the gateway has still to accept; a lost route begins at home."""
+    world = a_run(ticks=2)
+    moving = world.snapshot()
+    assert moving.split is not None
+    assert moving.split != HOME
+
+    waiting = replace(moving, split=None, split_trouble="not accepted yet", written=moving.split)
+    lost = replace(moving, split=None, split_trouble="not found")
+
+    assert rightful_split(waiting) == moving.split
+    assert rightful_split(lost) == HOME
 
 
 def test_a_run_whose_primary_is_gone_leaves_the_traffic_with_the_canary() -> None:

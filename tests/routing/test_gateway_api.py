@@ -77,9 +77,10 @@ def test_a_route_that_is_not_accepted(condition: Object, message: str) -> None:
     route = {**a_route(basket()), "status": reported(condition)}
     live = {("HTTPRoute", "basket"): route}
 
-    with pytest.raises(RouteError, match=message):
+    with pytest.raises(RouteError, match=message) as refused:
         V1.split_of(basket(), live)
 
+    assert refused.value.written == Split(30)
     assert router_for("gatewayapi:v1beta1").split_of(basket(), live) == Split(30)
 
 

@@ -45,11 +45,13 @@ def rightful_split(seen: Snapshot) -> Split:
     """The split that a correction of the routes must leave: the live one while something is being released.
 
     At other times all traffic is the primary's, whatever somebody wrote into the route; after a failed run
-    that ended on the canary it stays there until it is brought home.
+    that ended on the canary it stays there until it is brought home. A split that nobody has taken over yet
+    is left as well: bringing it home and moving it on again would go round in circles.
     """
     stranded = seen.phase is Phase.FAILED and seen.status.canary_weight == AWAY.canary
     resting = seen.phase in INITIAL | IDLE | {Phase.WAITING} and not stranded
-    return HOME if resting or seen.split is None else seen.split
+    live = seen.split if seen.split is not None else seen.written
+    return HOME if resting or live is None else live
 
 
 def _at_promoted_revision(seen: Snapshot) -> bool:

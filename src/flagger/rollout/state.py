@@ -105,7 +105,8 @@ class Snapshot:
     """Everything that a tick knows before it asks anybody.
 
     `configs` maps `configmap/<name>` and `secret/<name>` to checksums, or is None when nothing is tracked.
-    `split` is what the routing object says, None when it can't be read; `split_trouble` then says why.
+    `split` is what the routing object says, None when it can't be read; `split_trouble` then says why, and
+    `written` is what it asks for in case that its controller has not taken it over yet.
     `trouble` says what else is missing that every tick needs. `problems` are the faults of the object itself
     that make it wait. `last_reason` is how the tick before ended, empty after a restart.
     """
@@ -120,6 +121,7 @@ class Snapshot:
     configs: Mapping[str, str] | None = None
     split: Split | None = None
     split_trouble: str = ""
+    written: Split | None = None
     trouble: str = ""
     last_reason: str = ""
     problems: tuple[FieldError, ...] = ()

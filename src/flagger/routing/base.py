@@ -14,7 +14,14 @@ Live = Mapping[tuple[str, str], Object]
 
 
 class RouteError(Exception):
-    """A routing object is missing, foreign, rejected or can't be made; the text names object and field."""
+    """A routing object is missing, foreign, rejected or can't be made; the text names object and field.
+
+    `written` is the split that it asks for although its controller has not taken it over.
+    """
+
+    def __init__(self, text: str, written: Split | None = None) -> None:
+        super().__init__(text)
+        self.written = written
 
 
 class Router(Protocol):

@@ -134,4 +134,4 @@ async def _with_split(world: World, seen: Snapshot, router: Router) -> Snapshot:
     try:
         return replace(seen, split=await world.routes.split(seen.canary, router))
     except RouteError as error:
-        return replace(seen, split_trouble=str(error))
+        return replace(seen, split_trouble=str(error), written=error.written)

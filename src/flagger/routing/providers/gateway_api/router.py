@@ -52,13 +52,13 @@ class GatewayApi:
         route = live.get(("HTTPRoute", name))
         if route is None:
             raise RouteError(f"HTTPRoute {where} not found")
-        if self._current:
-            _check_accepted(route, where)
         splits = [_split_of(rule, canary) for rule in route["spec"].get("rules") or ()]
         found = [split for split in splits if split is not None]
         if not found:
             _, primary, candidate = canary.service_names
             raise RouteError(f"HTTPRoute {where} has no rule with the backends {primary} and {candidate}")
+        if self._current:
+            _check_accepted(route, where, found[-1])
         return found[-1]
 
     def _rules(self, canary: Canary, split: Split) -> Iterator[Object]:
@@ -121,7 +121,7 @@ def _split_of(rule: Object, canary: Canary) -> Split | None:
     return Split(round(100 * weights[candidate] / total) if total else 0, mirrored)
 
 
-def _check_accepted(route: Object, where: str) -> None:
+def _check_accepted(route: Object, where: str, written: Split) -> None:
     """Wait for the Gateways to have taken over the current form of the route.
 
     Raises:
@@ -138,5 +138,6 @@ def _check_accepted(route: Object, where: str) -> None:
                 parent = status["parentRef"].get("name")
                 raise RouteError(
                     f"HTTPRoute {where} is not accepted by {parent}: Accepted={condition['status']} "
-                    f"{condition.get('reason', '')} at generation {seen}, the route is at {generation}"
+                    f"{condition.get('reason', '')} at generation {seen}, the route is at {generation}",
+                    written,
                 )
