@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from aiohttp import web
 
@@ -16,9 +17,8 @@ TRUE = frozenset({"true", "1"})
 async def serving(logs: LogFiles, now: Callable[[], datetime], host: str) -> AsyncIterator[int]:
     """Serve `/containerLogs/{namespace}/{pod}/{container}` and `/healthz`; the value is the port."""
     app = web.Application()
-    app.router.add_get(
-        "/containerLogs/{namespace}/{pod}/{container}", lambda request: answer(request, logs, now)
-    )
+    path = "/containerLogs/{namespace}/{pod}/{container}"
+    app.router.add_get(path, partial(answer, logs, now), allow_head=False)
     app.router.add_get("/healthz", healthz)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
@@ -35,7 +35,7 @@ async def healthz(_request: web.Request) -> web.Response:
     return web.Response(text="ok")
 
 
-async def answer(request: web.Request, logs: LogFiles, now: Callable[[], datetime]) -> web.StreamResponse:
+async def answer(logs: LogFiles, now: Callable[[], datetime], request: web.Request) -> web.StreamResponse:
     """Send a log, and with `follow` go on until the container ends or the reader leaves."""
     where = request.match_info
     try:
