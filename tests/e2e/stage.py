@@ -149,9 +149,10 @@ class Stage:
 
     @asynccontextmanager
     async def users(self, host: str, rate: float = 40.0, gateway: str = "public") -> AsyncIterator[Users]:
-        """Users who come through the Gateway for as long as the block lasts."""
+        """Users who come through a Gateway (`name`, or `namespace/name`) for as long as the block lasts."""
+        namespace, _, name = gateway.rpartition("/")
         async with asyncio.timeout(WITHIN):
-            url = await way_in(self.client, Reference(self.namespace, gateway), host)
+            url = await way_in(self.client, Reference(namespace or self.namespace, name), host)
         users = Users(url, host, rate)
         sending = asyncio.create_task(users.run())
         try:
