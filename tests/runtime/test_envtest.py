@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.fakes.cluster import Lab, a_lab_on
+from tests.fakes.cluster import ON_A_REAL_SERVER, Lab, a_lab_on
 from tests.fakes.envtest import ControlPlane
 from tests.runtime.test_advance import (
     test_a_bad_revision_comes_back,
@@ -46,7 +46,7 @@ from tests.runtime.test_watch import (
     test_what_controllers_report_wakes_nobody,
 )
 
-pytestmark = pytest.mark.envtest
+pytestmark = ON_A_REAL_SERVER
 
 
 @pytest.fixture

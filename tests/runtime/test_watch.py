@@ -50,7 +50,7 @@ async def settled(lab: Lab, logs: Logs) -> None:
     known = -1
     while known != len(logs) + len(lab.sent):
         known = len(logs) + len(lab.sent)
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(QUIET)
     logs.clear()
     lab.sent.clear()
 
