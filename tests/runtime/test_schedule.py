@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from flagger.runtime.schedule import Schedule
+from flagger.runtime.schedule import Schedule, double
 
 pytestmark = pytest.mark.looptime(start=0)
 
@@ -167,6 +167,11 @@ async def test_failures_are_repeated_ever_later() -> None:
 
     assert log.times("a") == [0, 2, 6, 14]
     assert log.times("b") == [3]
+
+
+async def test_the_usual_patience() -> None:
+    """Doubled each time, up to a minute."""
+    assert [double(failures) for failures in (1, 2, 3, 4, 5, 6, 7, 1000)] == [2, 4, 8, 16, 32, 60, 60, 60]
 
 
 async def test_a_dropped_key_is_not_looked_at() -> None:

@@ -50,7 +50,7 @@ async def settled(lab: Lab, logs: Logs) -> None:
     known = -1
     while known != len(logs) + len(lab.sent):
         known = len(logs) + len(lab.sent)
-        await asyncio.sleep(QUIET)
+        await asyncio.sleep(QUIET / 2)
     logs.clear()
     lab.sent.clear()
 
