@@ -56,6 +56,9 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run; all of them by default")
     parser.add_argument("--list", action="store_true", help="name the benchmarks and what they measure")
     parser.add_argument("--dry", action="store_true", help="leave docs/performance.md as it is")
+    parser.add_argument(
+        "--patience", type=float, default=60, help="seconds to wait for a quiet machine, each time (60)"
+    )
     parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     unknown = set(options.names) - set(BENCHMARKS)
@@ -69,7 +72,7 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as compiled:
         wanted = [name for name in BENCHMARKS if not options.names or name in options.names]
-        results = [launch(name, compiled) for name in wanted]
+        results = [launch(name, compiled, options.patience) for name in wanted]
     if not options.dry:
         write(results)
     return 1 if any(result.problem for result in results) else 0
@@ -99,9 +102,9 @@ def environment(compiled: str) -> dict[str, str]:
     return kept | {"PYTHONPYCACHEPREFIX": compiled}
 
 
-def launch(name: str, compiled: str) -> Result:
+def launch(name: str, compiled: str, patience: float) -> Result:
     """Run one benchmark in a process of its own, once the machine is quiet, and print what it found."""
-    machine.wait_for_quiet()
+    machine.wait_for_quiet(patience)
     started, when = time.monotonic(), datetime.now(UTC)
     with machine.others(compiled) as others:
         outcome, problem = attempt(name, environment(compiled))

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 QUIET = 0.15  # cores
-PATIENCE = 60.0  # seconds
 PERIOD = 1.0  # seconds between two looks at other processes
 
 
@@ -27,9 +26,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def wait_for_quiet() -> None:
-    """Wait until nobody else uses the machine, though not for ever."""
-    deadline = time.monotonic() + PATIENCE
+def wait_for_quiet(patience: float) -> None:
+    """Wait until nobody else uses the machine, at most `patience` seconds."""
+    deadline = time.monotonic() + patience
     others = Others(mark="")
     while time.monotonic() < deadline:
         time.sleep(PERIOD)

@@ -100,7 +100,7 @@ async def _starts() -> list[Figure]:
             first = [await asyncio.to_thread(_start, folder, empty) for _ in range(RUNS)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        async with site(folder, POPULATION, Pace()) as here:
+        async with site(folder, POPULATION, Pace(interval="5s")) as here:
             with operator(folder, here.server.kubeconfig):
                 await here.until(here.all_in("Initialized", POPULATION), INITIALIZED_WITHIN)
                 await here.quiet()
