@@ -246,3 +246,14 @@ async def test_suspended(bench: Bench) -> None:
 
     assert bench.lab.writes() == ["POST events"]
     assert (await bench.told())[-1] == "N: skipping canary run as object is suspended"
+
+
+async def test_what_a_tick_waits_for_may_have_come_meanwhile(bench: Bench) -> None:
+    """A primary that gets ready during the tick that finds it unready is not waited for until the next interval."""
+    await bench.lab.add(a_target(), a_canary(analysis=WEIGHTED))
+    bench.metrics.meanwhile = lambda: bench.lab.rolled_out("checkout-primary")
+
+    assert await bench.tick() == 0.0
+    assert (await bench.status())["phase"] == "Initializing"
+    assert await bench.tick() is None
+    assert (await bench.status())["phase"] == "Initialized"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import assert_never
 
 import structlog
 
@@ -36,7 +35,7 @@ from flagger.runtime.perform import perform
 from flagger.runtime.prepare import prepare
 from flagger.runtime.reject import reject
 from flagger.runtime.schedule import double
-from flagger.runtime.snapshot import View, read, view
+from flagger.runtime.snapshot import View, has_come, read, view
 from flagger.runtime.world import World
 from flagger.workloads.base import SupersededError, TargetError
 
@@ -97,7 +96,7 @@ class Advance:
             seen, decision = await self._tick(memory, stored, canary)
             news = memory.reason != decision.reason
             again = self._concluded(memory, seen, decision)
-            return 0.0 if news and await self._arrived(seen, decision.waits_for) else again
+            return 0.0 if news and await has_come(self._world, seen, decision.waits_for) else again
         except (RouteError, TargetError, SupersededError) as error:
             return self._halted(memory, canary, error)
         except KubeError as error:
@@ -163,32 +162,14 @@ class Advance:
     def _concluded(self, memory: Memory, seen: View, decision: Decision) -> float | None:
         canary, phase = seen.canary, decision.status.phase
         log.debug("tick done", canary=shown(canary), phase=str(phase), reason=decision.reason)
-        if (
-            FINALIZER in canary.metadata.finalizers
-            and canary.is_deleting
-            and memory.reason != decision.reason
-        ):
+        held = canary.is_deleting and FINALIZER in canary.metadata.finalizers
+        if held and memory.reason != decision.reason:
             todo = "scale the target up, then remove the finalizer by hand"
             log.warning("finalizer not served yet", canary=shown(canary), finalizer=FINALIZER, todo=todo)
         memory.reason, memory.waits_for, memory.setbacks = decision.reason, decision.waits_for, 0
         rests = canary.spec.suspend or seen.seen.problems or seen.seen.deleting
         moves = phase in ACTIVE | INITIAL or decision.waits_for is not None
         return self._interval(canary) if moves and not rests else None
-
-    async def _arrived(self, before: View, wait: Wait | None) -> bool:
-        """Whether what the tick waits for came while it was under way, when nobody knew of the wait yet."""
-        if wait is None:
-            return False
-        seen = (await view(self._world, before.stored, before.canary, "")).seen
-        match wait:
-            case Wait.PRIMARY:
-                return seen.primary is not None and seen.primary.readiness.ready
-            case Wait.TARGET:
-                return seen.target is not None and seen.target.readiness.ready
-            case Wait.ROUTE:
-                return seen.split is not None
-            case _:
-                assert_never(wait)
 
     def _interval(self, canary: Canary) -> float:
         return canary.interval(self._world.settings.analysis_interval_floor).total_seconds()

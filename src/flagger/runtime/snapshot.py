@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import assert_never
 
 from msgspec.structs import replace as with_fields
 
@@ -12,7 +13,7 @@ from flagger.api.canary import Canary
 from flagger.api.errors import FieldError
 from flagger.api.validate import validate
 from flagger.kube.objects import Object
-from flagger.rollout.state import Snapshot
+from flagger.rollout.state import Snapshot, Wait
 from flagger.routing.base import RouteError, Router
 from flagger.routing.table import ROUTERS, router_for
 from flagger.runtime.commit import run_of
@@ -89,6 +90,22 @@ async def view(world: World, stored: Object, canary: Canary, last_reason: str) -
     return View(
         seen=seen, stored=stored, workload=workload, router=router, sighting=sighting, warnings=warnings
     )
+
+
+async def has_come(world: World, before: View, wait: Wait | None) -> bool:
+    """Whether what a tick waits for came while it was under way, when nobody knew of the wait yet."""
+    if wait is None:
+        return False
+    seen = (await view(world, before.stored, before.canary, "")).seen
+    match wait:
+        case Wait.PRIMARY:
+            return seen.primary is not None and seen.primary.readiness.ready
+        case Wait.TARGET:
+            return seen.target is not None and seen.target.readiness.ready
+        case Wait.ROUTE:
+            return seen.split is not None
+        case _:
+            assert_never(wait)
 
 
 def _unserved(
