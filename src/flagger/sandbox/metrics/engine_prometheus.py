@@ -56,7 +56,7 @@ def find_prometheus() -> Path:
 
 
 class PrometheusEngine:
-    """Runs Prometheus; it asks us for targets every second and picks changes up within about ten."""
+    """Runs Prometheus; it asks us for targets every second and picks changes up within about six."""
 
     def __init__(self, state_dir: Path, retention: timedelta, pace: Pace, *, port: int = 0) -> None:
         """Data and configuration go to `state_dir`/run/prometheus, the log to `state_dir`/log.
@@ -121,6 +121,7 @@ class PrometheusEngine:
             f"--storage.tsdb.path={self._directory / 'data'}",
             f"--storage.tsdb.retention.time={int(self._retention.total_seconds())}s",
             f"--web.listen-address={HOST}:{self._port}",
+            "--scrape.discovery-reload-interval=1s",  # not listed in its help
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
