@@ -15,6 +15,10 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
+CONCURRENCY = (
+    1024  # ticks; most of them wait for hooks and metrics, and those that hang must not hold up others
+)
+
 Tick = Callable[[str], Awaitable[float | None]]
 """Looks at one key; returns the seconds after which to look again, or None to wait for a wake-up."""
 
@@ -42,7 +46,7 @@ class Schedule:
     """
 
     def __init__(
-        self, tick: Tick, *, concurrency: int = 64, backoff: Callable[[int], float] = double
+        self, tick: Tick, *, concurrency: int = CONCURRENCY, backoff: Callable[[int], float] = double
     ) -> None:
         self._tick = tick
         self._slots = asyncio.Semaphore(concurrency)
