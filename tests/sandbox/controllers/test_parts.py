@@ -262,6 +262,16 @@ def test_nodes_suit_by_selector_and_taint(spec: Object, *, expected: bool) -> No
     assert is_eligible(spec, node) is expected
 
 
+def test_taints_of_a_node_that_came_up_late_dont_matter() -> None:
+    """They repeat the Ready condition, and a real API server sets some that nobody may be there to take away."""
+    keys = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+    node = {
+        "metadata": {"name": "n"},
+        "spec": {"taints": [{"key": key, "effect": "NoSchedule"} for key in keys]},
+    }
+    assert is_eligible({}, node)
+
+
 @pytest.mark.parametrize(
     ("operator", "values", "expected"), [("In", ["a"], True), ("NotIn", ["a"], False), ("Gt", ["3"], True)]
 )

@@ -121,6 +121,13 @@ async def test_every_nth_user_request_fails(start: Callable[..., Any]) -> None:
     assert await app.count('http_requests_total{status="500"}') == 2
 
 
+async def test_says_which_pod_failed(start: Callable[..., Any]) -> None:
+    """A fault to order carries the pod's name, so that users' errors can be laid to a release."""
+    app = await start(fail_every=1, hostname="web-1")
+
+    assert await app.get("/") == (500, {"code": 500, "message": "injected fault", "hostname": "web-1"})
+
+
 async def test_other_faults(start: Callable[..., Any]) -> None:
     """A ratio of failures, and latency that the histogram shows."""
     failing = await start(fail_ratio=1.0)
