@@ -177,7 +177,7 @@ async def a_lab(definitions: Iterable[Object] | None = None) -> AsyncIterator[La
 
 @asynccontextmanager
 async def a_lab_on(connection: Connection) -> AsyncIterator[Lab]:
-    """The same on a server that many tests share: what they left in the namespace `shop` goes first.
+    """The same on a server that many tests share: the namespace `shop` is empty before and after.
 
     For tests that carry `ON_A_REAL_SERVER`.
     """
@@ -186,13 +186,20 @@ async def a_lab_on(connection: Connection) -> AsyncIterator[Lab]:
         for kind, obj in [*((CRD, definition) for definition in the_definitions()), (NAMESPACE, namespace)]:
             with suppress(AlreadyExists):
                 await client.create(kind, obj)
-        for kind in (*KINDS.values(), EVENT):
-            if kind not in (NAMESPACE, HPA):  # old servers have no autoscaling/v2
-                await _clear(client, kind)
-        async with _seen_by_an_operator(client, None) as found:
-            yield found
+        await _clear_all(client)
+        try:
+            async with _seen_by_an_operator(client, None) as found:
+                yield found
+        finally:
+            await _clear_all(client)
     # asyncio loses a connection that is called off between TCP and TLS: found here, in a test that expects it.
     gc.collect()
+
+
+async def _clear_all(client: Client) -> None:
+    for kind in (*KINDS.values(), EVENT):
+        if kind not in (NAMESPACE, HPA):  # old servers have no autoscaling/v2
+            await _clear(client, kind)
 
 
 async def _clear(client: Client, kind: Kind) -> None:

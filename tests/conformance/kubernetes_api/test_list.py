@@ -1,5 +1,6 @@
 """Lists: selectors, pages, revisions."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -201,7 +202,11 @@ async def test_pages_with_a_selector(api: Api, labelled: str) -> None:
 
 async def test_version_zero_is_not_paged(api: Api, labelled: str) -> None:
     """resourceVersion=0 with a limit returns everything: informers start that way."""
-    body = (await api.get(labelled, params={"limit": "1", "resourceVersion": "0"})).ok()
+    async with asyncio.timeout(10):  # version 0 may be answered from a cache that is a moment behind
+        while True:
+            body = (await api.get(labelled, params={"limit": "1", "resourceVersion": "0"})).ok()
+            if len(body["items"]) in (1, 4):
+                break
 
     if api.server.since(31) and len(body["items"]) == 1:
         pytest.skip("newer servers page from their cache")
