@@ -12,9 +12,10 @@ from flagger.kube.client import Client
 from flagger.kube.connection import Connection
 from flagger.kube.errors import NotFound
 from flagger.kube.objects import NAMESPACE
+from flagger.sandbox.kubelet.launch import Isolation
 from tests.fakes.envtest import start_control_plane
 from tests.sandbox.controllers.world import embedded, in_background
-from tests.sandbox.kubelet.world import Pods, a_kubelet
+from tests.sandbox.kubelet.world import Pods, a_kubelet, isolation
 
 _numbers = itertools.count(1)
 SERVERS = ["embedded", pytest.param("envtest", marks=pytest.mark.envtest)]
@@ -69,6 +70,13 @@ async def a_namespace(connection: Connection) -> AsyncIterator[Pods]:
         for pod in await pods.pods():
             with contextlib.suppress(NotFound):
                 await pods.delete(pod["metadata"]["name"])
+
+
+@pytest.fixture
+def mounts() -> None:
+    """Skip where containers cannot have mounts of their own."""
+    if isolation() == Isolation.NONE:
+        pytest.skip("needs root, or unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1)")
 
 
 @pytest.fixture

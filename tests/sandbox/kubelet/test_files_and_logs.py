@@ -9,6 +9,7 @@ from tests.sandbox.kubelet.test_pods import has_printed, seen
 from tests.sandbox.kubelet.world import Pods, a_podinfo, a_script, container_status, fetch
 
 
+@pytest.mark.usefixtures("mounts")
 async def test_volumes_are_mounted_where_nothing_is(pods: Pods) -> None:
     """Mount paths need not exist on this machine, and do not exist there afterwards."""
     await pods.create(CONFIG_MAP, {"metadata": {"name": "settings"}, "data": {"a": "1", "b": "2"}})
@@ -45,6 +46,7 @@ async def test_volumes_are_mounted_where_nothing_is(pods: Pods) -> None:
     assert output.splitlines()[3:] == ["kept", "machine", "/scratch-dir"]
 
 
+@pytest.mark.usefixtures("mounts")
 async def test_a_changed_config_map_reaches_running_pods(pods: Pods) -> None:
     """The files follow the object while the process goes on."""
     await pods.create(CONFIG_MAP, {"metadata": {"name": "settings"}, "data": {"color": "teal"}})
@@ -63,6 +65,7 @@ async def test_a_changed_config_map_reaches_running_pods(pods: Pods) -> None:
     assert container_status(await pods.ready("web"))["restartCount"] == 0
 
 
+@pytest.mark.usefixtures("mounts")
 async def test_a_volume_waits_for_its_config_map(pods: Pods) -> None:
     """The pod stays in creation until what it mounts exists, and an Event says so."""
     volumes = [{"name": "config", "configMap": {"name": "late"}}]

@@ -13,12 +13,13 @@ from flagger.kube.client import Client
 from flagger.kube.kubeconfig import load_connection
 from flagger.kube.objects import POD
 from flagger.sandbox.apiserver import ApiServer
-from flagger.sandbox.kubelet import forkserver, leftovers
+from flagger.sandbox.kubelet import leftovers
 from flagger.sandbox.kubelet.launch import Isolation, Launch
 from flagger.sandbox.kubelet.processes import KILLED, Processes, StartError
 from flagger.sandbox.kubelet.rootfs import Mount
 from tests.sandbox.controllers.world import until
-from tests.sandbox.kubelet.world import Pods, a_kubelet, a_podinfo, a_script, container_status
+from tests.sandbox.kubelet.world import Pods, a_kubelet, a_podinfo, a_script, container_status, isolation
+from tests.sandbox.podinfo.addresses import an_address
 
 HOLDER = """
 import asyncio, os, sys
@@ -29,9 +30,10 @@ async def main(folder):
     async with Processes() as processes:
         script = f"setsid sleep 1000 & echo $! > {folder}/far; sleep 1000 & echo $! > {folder}/near; wait"
         shell = Launch(["sh", "-c", script], dict(os.environ), "/", folder)
-        podinfo = Launch([], {"POD_IP": "127.99.9.9"}, "/", folder, app="podinfo")
+        podinfo = Launch([], {"POD_IP": sys.argv[2]}, "/", folder, app="podinfo")
+        nowhere = os.open(os.devnull, os.O_WRONLY)
         for launch in (shell, podinfo):
-            process = await processes.start(launch, 1)
+            process = await processes.start(launch, nowhere)
             print(await process.pid, flush=True)
         await asyncio.Event().wait()
 
@@ -70,15 +72,19 @@ async def pid_in(file: Path) -> int:
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 async def test_all_end_with_their_supervisor(tmp_path: Path, ending: signal.Signals) -> None:
     """However it ends: programs, their children, those that left the group, and built-in apps."""
-    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
-    pipe = asyncio.subprocess.PIPE
-    holder = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=asyncio.subprocess.DEVNULL)
-    pids = [int(await holder.stdout.readline()) for _ in range(2)]
-    pids += [await pid_in(tmp_path / name) for name in ("far", "near")]
-    assert all(is_alive(pid) for pid in pids)
-
-    holder.send_signal(ending)
-    await holder.communicate()
+    command = [sys.executable, "-c", HOLDER, str(tmp_path), an_address()]
+    pipe, nowhere = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+    holder = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=nowhere)
+    try:
+        pids = [int(await holder.stdout.readline()) for _ in range(2)]
+        pids += [await pid_in(tmp_path / name) for name in ("far", "near")]
+        assert all(is_alive(pid) for pid in pids)
+        holder.send_signal(ending)
+        await holder.communicate()
+    finally:
+        if holder.returncode is None:
+            holder.kill()
+            await holder.communicate()
 
     async def all_dead() -> bool:
         return not any(is_alive(pid) for pid in pids)
@@ -127,16 +133,15 @@ def test_leaves_processes_of_others_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("way", [Isolation.ROOT, Isolation.USER, Isolation.NONE])
 async def test_every_way_of_isolation(tmp_path: Path, way: Isolation) -> None:
-    """With mounts of its own a process sees its volumes; without, it runs all the same."""
-    if way == Isolation.ROOT and os.geteuid() != 0:
-        pytest.skip("needs root")
-    if way == Isolation.USER and forkserver.isolation() == Isolation.NONE:
-        pytest.skip("this machine allows no user namespaces")
+    """With mounts of its own a process sees its volumes; without, it finds them below where it starts."""
+    if way not in {Isolation.NONE, isolation()} and isolation() != Isolation.ROOT:
+        pytest.skip(f"this machine allows {isolation()}, not {way}")
     for name in ("root", "volume"):
         (tmp_path / name).mkdir()
     (tmp_path / "volume" / "file").write_text("mounted")
     mounts = [Mount(str(tmp_path / "volume"), "/etc/deep/in/volume")]
-    script = f"cat /etc/deep/in/volume/file > {tmp_path}/out; test -e /etc/passwd"
+    file = "etc/deep/in/volume/file" if way == Isolation.NONE else "/etc/deep/in/volume/file"
+    script = f"cat {file} > {tmp_path}/out; test -e /etc/passwd"
     launch = Launch(
         ["sh", "-c", script], dict(os.environ), "/", str(tmp_path / "root"), mounts, isolation=way
     )
@@ -145,14 +150,13 @@ async def test_every_way_of_isolation(tmp_path: Path, way: Isolation) -> None:
         process = await processes.start(launch, 2)
         assert await process.wait() == 0
 
-    assert read(tmp_path / "out") == ("mounted" if way != Isolation.NONE else "")
+    assert read(tmp_path / "out") == "mounted"
     assert "deep" not in {entry.name for entry in os.scandir("/etc")}
 
 
+@pytest.mark.usefixtures("mounts")
 async def test_says_why_a_mount_failed(tmp_path: Path) -> None:
     """A source that does not exist is an error of the start, with the path in it."""
-    if forkserver.isolation() == Isolation.NONE:
-        pytest.skip("this machine allows no mounts of one's own")
     async with Processes() as processes:
         mounts = [Mount(str(tmp_path / "gone"), "/etc/hosts")]
         launch = Launch(["true"], {}, "/", str(tmp_path), mounts, isolation=processes.isolation)

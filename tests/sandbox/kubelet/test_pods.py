@@ -83,6 +83,7 @@ async def test_a_failed_liveness_probe_restarts(pods: Pods) -> None:
     assert {"Unhealthy", "Killing"} <= reasons
 
 
+@pytest.mark.usefixtures("mounts")
 async def test_other_probes_wait_for_the_startup_probe(pods: Pods) -> None:
     """A slow starter is not ready, and not killed, before it has started; exec probes count their exit code."""
     startup = {
@@ -177,6 +178,7 @@ async def test_says_that_a_program_is_missing(pods: Pods) -> None:
     assert 'exec: "no-such-program": executable file not found' in ended["message"]
 
 
+@pytest.mark.usefixtures("mounts")
 async def test_init_containers_go_first(pods: Pods) -> None:
     """They run one after the other; what they leave in a volume is there for the others."""
     mount = [{"name": "work", "mountPath": "/work-of-init"}]
@@ -238,6 +240,7 @@ async def has_printed(pods: Pods, name: str, text: str) -> bool:
         return False
 
 
+@pytest.mark.usefixtures("mounts")
 async def test_the_pre_stop_hook_comes_first(pods: Pods) -> None:
     """What the hook does is done before SIGTERM."""
     mount = [{"name": "out", "mountPath": "/hook-out"}]
@@ -307,6 +310,7 @@ async def test_readiness_gates_are_waited_for(pods: Pods) -> None:
     await pods.ready("web")
 
 
+@pytest.mark.usefixtures("mounts")
 async def test_pods_know_services_by_name(pods: Pods) -> None:
     """Their hosts file has every Service, also those that come later; localhost is the pod itself."""
     spec = {"ports": [{"port": 80}], "selector": {"app": "x"}}

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import functools
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +16,21 @@ from flagger.kube.client import Client
 from flagger.kube.connection import Connection
 from flagger.kube.objects import NODE, POD, Object
 from flagger.sandbox.kubelet import Kubelet
+from flagger.sandbox.kubelet.launch import Isolation
 from tests.sandbox.controllers.world import World, condition, until
 
 POD_CIDR = "127.191.0.0/16"
 BACK_OFF = 0.3  # seconds
+
+
+@functools.cache
+def isolation() -> Isolation:
+    """How containers are isolated on this machine; found out in another process, as it forks."""
+    script = "from flagger.sandbox.kubelet.forkserver import isolation; print(isolation().value)"
+    command = [sys.executable, "-c", script]
+    return Isolation(
+        subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+    )
 
 
 @contextlib.asynccontextmanager

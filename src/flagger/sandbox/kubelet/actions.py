@@ -7,7 +7,7 @@ import signal
 from flagger.kube.objects import Object
 from flagger.sandbox.kubelet import probes
 from flagger.sandbox.kubelet.images import Program, command_line
-from flagger.sandbox.kubelet.launch import Launch
+from flagger.sandbox.kubelet.launch import Isolation, Launch
 from flagger.sandbox.kubelet.logs import reading
 from flagger.sandbox.kubelet.machine import Surroundings
 from flagger.sandbox.kubelet.processes import Process, StartError
@@ -42,15 +42,17 @@ class Actions:
     def _launch(self, what: Program, *, noted: bool) -> Launch:
         pod = self._pod
         hosts = Mount(str(pod.folder / "hosts"), "/etc/hosts")
+        isolation = pod.machine.processes.isolation
+        root = {"POD_ROOT": str(pod.folder / "root")} if isolation == Isolation.NONE else {}
         return Launch(
             argv=list(what.argv),
-            env={**what.env, **self.env},
+            env={**what.env, **self.env, **root},
             cwd=self._spec.get("workingDir") or "/",
             root=str(pod.folder / "root"),
             mounts=[hosts, *mounts_of(self._spec, pod.volumes)],
             app=what.app,
             pid_file=str(pod.folder / f"{self._spec['name']}.pid") if noted else "",
-            isolation=pod.machine.processes.isolation,
+            isolation=isolation,
         )
 
     async def act(self, action: Object, limit: float) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from flagger.sandbox.kubelet.leftovers import note_process
 from flagger.sandbox.kubelet.linux import die_with_parent, set_name, unshare_mounts
-from flagger.sandbox.kubelet.rootfs import Mount, prepare
+from flagger.sandbox.kubelet.rootfs import Mount, link, prepare
 from flagger.sandbox.podinfo.check import check as podcli
 from flagger.sandbox.podinfo.main import main as podinfo
 
@@ -38,7 +38,7 @@ class Launch(msgspec.Struct, frozen=True):
     """What a container's process is to become.
 
     `app` names a row of `APPS`, which gets `argv` without a program's name; else `argv` is a command line.
-    `root` is an empty directory of the pod's; `pid_file` is where the process is noted down, if anywhere.
+    `root` is a directory of the pod's; `pid_file` is where the process is noted down, if anywhere.
     """
 
     argv: list[str]
@@ -60,13 +60,15 @@ def become(launch: Launch, parent: int) -> None:
     os.setsid()
     if launch.pid_file:
         note_process(Path(launch.pid_file))
-    if launch.isolation != Isolation.NONE:
+    if launch.isolation == Isolation.NONE:
+        link(launch.mounts, Path(launch.root))
+    else:
         unshare_mounts(as_user=launch.isolation == Isolation.USER)
         prepare(launch.mounts, Path(launch.root))
     die_with_parent(signal.SIGKILL)
     if os.getppid() != parent:  # it ended before the kernel was asked to tell
         os._exit(CANNOT_START)
-    os.chdir(launch.cwd if Path(launch.cwd).is_dir() else launch.root)
+    os.chdir(working_directory(launch))
     os.environ.clear()
     os.environ.update(launch.env)
     os.umask(0o022)
@@ -76,8 +78,17 @@ def become(launch: Launch, parent: int) -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and a program would inherit that
     try:
         os.execvpe(launch.argv[0], launch.argv, launch.env)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, PermissionError) as error:
+        if "/" in launch.argv[0]:
+            raise
         raise OSError(f'exec: "{launch.argv[0]}": executable file not found in $PATH') from error
+
+
+def working_directory(launch: Launch) -> str:
+    """Where a container starts: where it wants to, if that exists; else where its volumes are."""
+    inside = f"{launch.root}/{launch.cwd.lstrip('/')}"
+    wanted = [inside, launch.cwd] if launch.isolation == Isolation.NONE else [launch.cwd]
+    return next((folder for folder in wanted if Path(folder).is_dir()), launch.root)
 
 
 def finish(code: int) -> None:

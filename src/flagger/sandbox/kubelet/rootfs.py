@@ -39,6 +39,18 @@ def prepare(mounts: Sequence[Mount], empty: Path) -> None:
         root.bind(Path(mount.source), Path(mount.target))
 
 
+def link(mounts: Sequence[Mount], root: Path) -> None:
+    """Without mounts of one's own: show volumes at their paths below `root`, as links.
+
+    The container starts there, so that relative paths work, and finds it in `POD_ROOT`.
+    """
+    for mount in sorted(mounts, key=lambda mount: mount.target):
+        place = root / mount.target.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not place.exists():
+            place.symlink_to(mount.source)
+
+
 class OwnRoot:
     """A root directory in memory in which mount points can be made; this process lives in it from now on."""
 

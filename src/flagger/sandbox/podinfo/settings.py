@@ -6,6 +6,7 @@ of podinfo that mean nothing here (gRPC, cache, TLS) are accepted and ignored, s
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 PREFIX = "PODINFO_"
@@ -90,6 +91,9 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
         text = given.get(setting.name, environ.get(PREFIX + setting.name.upper()))
         if text is not None and setting.name not in NOT_SETTABLE:
             values[setting.name] = convert(setting.name, text, type(setting.default))
+    if not Path(values.get("config_path", "/")).exists():
+        # Where pods cannot have mounts of their own, their volumes are below a directory of theirs.
+        values["config_path"] = environ.get("POD_ROOT", "") + values["config_path"]
     if environ.get("POD_IP") and values.get("host", "") in {"", "0.0.0.0", "::"}:
         values["host"] = environ["POD_IP"]
     return Settings(**values, hostname=environ.get("HOSTNAME", "podinfo"), environ=dict(environ))
