@@ -119,6 +119,17 @@ async def test_even_a_killed_fork_server_leaves_nothing_for_long(tmp_path: Path)
     assert not (tmp_path / "pods").exists()
 
 
+async def test_many_starts_at_once_wait_their_turn(tmp_path: Path) -> None:
+    """More than the socket to the fork server holds: none is lost."""
+    launch = Launch(["true"], dict(os.environ), "/", str(tmp_path))
+    async with Processes() as processes:
+
+        async def one() -> int:
+            return await (await processes.start(launch, 2)).wait()
+
+        assert set(await asyncio.gather(*(one() for _ in range(400)))) == {0}
+
+
 def test_leaves_processes_of_others_alone(tmp_path: Path) -> None:
     """A note about a pid that somebody else has by now kills nobody."""
     (tmp_path / "u-1").mkdir()

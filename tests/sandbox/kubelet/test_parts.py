@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from flagger.kube.objects import Object
+from flagger.kube.informer import Informer
+from flagger.kube.objects import CONFIG_MAP, NODE, SECRET, SERVICE, Object
 from flagger.sandbox.kubelet.addresses import Addresses
 from flagger.sandbox.kubelet.earlier import state_of_earlier_life
 from flagger.sandbox.kubelet.hosts import hosts_file, put
 from flagger.sandbox.kubelet.images import NoImage, Program, program, split_image
 from flagger.sandbox.kubelet.log_files import LogFiles
 from flagger.sandbox.kubelet.logs import LARGEST, Log, Wish, older
+from flagger.sandbox.kubelet.machine import PROXY, Machine
 from flagger.sandbox.kubelet.probes import Rule, port_number, watch
+from flagger.sandbox.kubelet.processes import Processes
 from flagger.sandbox.kubelet.publisher import replaced
 from flagger.sandbox.kubelet.status import ContainerState, PodState, Running, Terminated, Waiting, pod_status
 from flagger.sandbox.kubelet.volumes import VolumeError, read, write
@@ -25,6 +28,27 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 def now() -> datetime:
     """A clock that stands still."""
     return NOW
+
+
+async def test_pods_without_names_get_a_proxy() -> None:
+    """Where nobody can have a hosts file of their own, pods are told where Services can be reached."""
+    node = {
+        "metadata": {
+            "name": "sandbox",
+            "resourceVersion": "1",
+            "annotations": {PROXY: "http://127.96.0.1:3128"},
+        }
+    }
+    pod = {"metadata": {"name": "web", "namespace": "shop"}, "spec": {}}
+    caches = {kind: Informer(None, kind) for kind in (CONFIG_MAP, SECRET, SERVICE, NODE)}  # type: ignore[arg-type]
+    machine = Machine(None, Processes(), None, None, caches, Path(), "sandbox", "127.0.0.1", {}, now, 1.0)  # type: ignore[arg-type]
+    assert "http_proxy" not in machine.variables(pod, "127.128.0.2")
+
+    caches[NODE].learn(node)
+
+    found = machine.variables(pod, "127.128.0.2")
+    assert found["http_proxy"] == "http://127.96.0.1:3128"
+    assert (found["HOSTNAME"], found["POD_IP"]) == ("web", "127.128.0.2")
 
 
 @pytest.mark.parametrize(
@@ -284,6 +308,9 @@ def test_logs_of_two_runs_are_kept(tmp_path: Path) -> None:
     assert (latest.file.name, before.file.name) == ("2.log", "1.log")
     assert not (tmp_path / "shop_web_u" / "app" / "0.log").exists()
     assert files.find("shop", "other", "app", previous=False) is None
+    earlier = LogFiles(tmp_path, now).find("shop", "web", "app", previous=False)
+    assert earlier is not None
+    assert earlier.file == latest.file
     files.keep_only([])
     assert list(tmp_path.iterdir()) == []
 

@@ -136,6 +136,8 @@ class Container:
             probing.cancel()
             waiting.cancel()
             await asyncio.wait({probing})
+            if not probing.cancelled():
+                probing.result()
 
     async def _probe(self) -> None:
         """Find out when it is started and ready, and whether it lives."""

@@ -66,6 +66,8 @@ class Kubelet:
     async def run(self) -> None:
         """Register the node, run its pods, send its heartbeat."""
         leftovers.clean(self._folder / "pods")
+        for name in ("pods", "logs"):  # Secrets are in there
+            (self._folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         logs = LogFiles(self._folder / "logs", self._now)
         async with (
             Processes() as processes,
@@ -149,7 +151,7 @@ class Kubelet:
         known = self._pods.pop(uid_of(pod), None)
         if known is not None:
             known[1].cancel()
-            machine.logs.remove(pod)
+        machine.logs.remove(pod)
 
     def _config_changed(self, old: Object | None, new: Object | None) -> None:
         namespace = namespace_of(new or old or {})

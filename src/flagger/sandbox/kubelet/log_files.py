@@ -31,13 +31,20 @@ class LogFiles:
 
     def find(self, namespace: str, pod: str, container: str, *, previous: bool) -> Log | None:
         """The log of a container's latest run, or of the one before; None if there is no such log."""
-        home = self._latest.get((namespace, pod))
-        log = self._open.get(home / container) if home else None
+        home = self._latest.get((namespace, pod)) or next(self._folder.glob(f"{namespace}_{pod}_*"), None)
+        if home is None:
+            return None
+        log = self._open.get(home / container) or self._of_earlier_life(home / container)
         if log is None or not previous:
             return log
         number = int(log.file.stem) - 1
         before = log.file.with_name(f"{number}.log")
         return Log.finished(before, self._now) if before.exists() else None
+
+    def _of_earlier_life(self, folder: Path) -> Log | None:
+        """What an earlier kubelet has kept of a container that this one did not start."""
+        runs = sorted(folder.glob("*.log"), key=lambda file: int(file.stem))
+        return Log.finished(runs[-1], self._now) if runs else None
 
     def remove(self, pod: Object) -> None:
         """The pod is gone, and its logs with it."""
@@ -51,8 +58,6 @@ class LogFiles:
 
     def keep_only(self, pods: Collection[Object]) -> None:
         """Remove what an earlier life has left of pods that exist no more."""
-        if not self._folder.is_dir():
-            return
         homes = {self._home(pod) for pod in pods}
         for home in [home for home in self._folder.iterdir() if home not in homes]:
             shutil.rmtree(home, ignore_errors=True)

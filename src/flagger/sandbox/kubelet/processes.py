@@ -17,8 +17,25 @@ STARTING = 20.0  # seconds that the fork server may take to come up on a busy ma
 KILLED = 128 + signal.SIGKILL
 
 
+FULL = 0.005  # seconds to wait when the fork server has more to do than the socket holds
+
+
 class StartError(Exception):
     """A container's process could not be started; the text says why."""
+
+
+async def deliver(channel: socket.socket, packet: bytes, descriptors: list[int]) -> None:
+    """Send a packet with open files, waiting for room in the socket.
+
+    Raises:
+        OSError: nobody is at the other end.
+    """
+    while True:
+        try:
+            socket.send_fds(channel, [packet], descriptors)
+            return
+        except BlockingIOError:
+            await asyncio.sleep(FULL)
 
 
 class Process:
@@ -95,17 +112,22 @@ class Processes:
         process = Process(next(self._ids), letter)
         os.write(letter, msgspec.json.encode(launch))
         order = msgspec.json.encode(Order(start=process.number))
-        try:
-            socket.send_fds(channel, [order], [letter, output])
-        except OSError as error:
-            raise StartError(f"cannot reach the process that starts pods: {error}") from error
         self._running[process.number] = process
+        try:
+            await deliver(channel, order, [letter, output])
+        except OSError as error:
+            del self._running[process.number]
+            raise StartError(f"cannot reach the process that starts pods: {error}") from error
         return process
 
     def signal(self, process: Process, number: int) -> None:
         """Signal a process and the rest of its group; nothing happens if it has ended."""
-        if self._channel is not None and not process.ended:
+        if self._channel is None or process.ended:
+            return
+        try:
             self._channel.send(msgspec.json.encode(Order(kill=process.number, signal=number)))
+        except BlockingIOError:
+            asyncio.get_running_loop().call_later(FULL, self.signal, process, number)
 
     async def _connected(self) -> socket.socket:
         """The connection to a living fork server; a new one if there was none, or if it was lost."""
