@@ -12,8 +12,7 @@ demo: ## see one good and one bad release, 90 s, no cluster needed
 	@$(BIN)/flagger demo
 
 demo-down: ## stop what the demo left running
-	@tools/setup.sh sandbox
-	@$(BIN)/flagger sandbox down
+	@if [ -x $(BIN)/flagger ]; then $(BIN)/flagger sandbox down; else echo "nothing is running"; fi
 
 test: ## run every check this machine can run
 	@tools/setup.sh dev

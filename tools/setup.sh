@@ -8,6 +8,8 @@ set -eu
 cd "$(dirname "$0")/.."
 
 what=$1
+target=test
+[ "$what" = sandbox ] && target=demo
 lock=requirements/$what.lock
 stamp=.venv/.ready-$what
 python=${PYTHON:-python3}
@@ -29,7 +31,7 @@ if ! command -v "$python" >/dev/null 2>&1; then
   problem "Python 3.11 or newer is needed, $python was not found" "install it (Debian: apt install python3 python3-venv), or set PYTHON"
 elif ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
   found=$("$python" -c 'import sys; print("%d.%d.%d (%s)" % (*sys.version_info[:3], sys.executable))')
-  problem "Python 3.11 or newer is needed, found $found" "make $what PYTHON=python3.12, or another newer interpreter"
+  problem "Python 3.11 or newer is needed, found $found" "install it and run  make $target PYTHON=python3.12"
 elif ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
   problem "this Python has no venv module" "apt install python3-venv, or your distribution's package of that name"
 fi

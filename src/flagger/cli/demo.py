@@ -14,6 +14,7 @@ import click
 
 from flagger.api.quantities import parse_duration
 from flagger.cli.sandbox import engine_option, state_dir_option
+from flagger.demo.acts import FAIL_EVERY
 from flagger.demo.narrator import narrator_for
 from flagger.demo.play import ENOUGH_CORES, Options, play
 
@@ -32,8 +33,17 @@ INTERRUPTED = 130
     help="time between two analysis ticks, from 1s",
 )
 @click.option("--keep/--no-keep", default=None, help="leave it running at the end; default: on a terminal")
+@click.option(
+    "--fail-every",
+    type=click.IntRange(min=0),
+    default=FAIL_EVERY,
+    show_default=True,
+    help="how bad the bad release is: every so many requests fail",
+)
 @click.option("--plain", is_flag=True, help="plain lines, also on a terminal")
-def command(state_dir: Path, engine: str, interval: str, keep: bool | None, plain: bool) -> None:
+def command(
+    state_dir: Path, engine: str, interval: str, keep: bool | None, fail_every: int, plain: bool
+) -> None:
     """See one good and one bad release on the sandbox.
 
     Exit codes: 0 both ended as announced, 1 the sandbox did not come up, 3 an act ended otherwise, 130
@@ -41,7 +51,7 @@ def command(state_dir: Path, engine: str, interval: str, keep: bool | None, plai
     """
     if keep is None:
         keep = sys.stdout.isatty() or os.environ.get("KEEP") == "1"
-    options = Options(state_dir=state_dir, engine=engine, interval=interval, keep=keep)
+    options = Options(state_dir=state_dir, engine=engine, interval=interval, keep=keep, fail_every=fail_every)
     for remark in _remarks(state_dir):
         print(f"demo: {remark}", file=sys.stderr)
     sys.exit(asyncio.run(_until_interrupted(options, plain=plain)))
@@ -57,10 +67,17 @@ def _duration(text: str) -> str:
 
 
 async def _until_interrupted(options: Options, *, plain: bool) -> int:
-    """Play; SIGINT and SIGTERM stop everything first and give 130."""
-    task = asyncio.create_task(play(options, narrator_for(plain=plain)))
+    """Play; SIGINT and SIGTERM stop everything first and give 130. Further ones change nothing."""
+    task, loop = asyncio.create_task(play(options, narrator_for(plain=plain))), asyncio.get_running_loop()
+
+    def interrupt() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+        task.cancel()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(number, interrupt)
     try:
         return await task
     except asyncio.CancelledError:

@@ -38,6 +38,9 @@ class Act:
         return self.ticks * interval + _SLACK
 
 
+FAIL_EVERY = 4
+"""How bad the bad release is: every so many requests fail."""
+
 ACTS: Sequence[Act] = (
     Act(
         number=1,
@@ -53,7 +56,7 @@ ACTS: Sequence[Act] = (
         kind="bad",
         before=GOOD,
         tag=BAD,
-        fail_every=4,
+        fail_every=FAIL_EVERY,
         outcome="Failed",
         verb="rolled back",
         ticks=6,
@@ -136,3 +139,9 @@ class Ending:
 def images(act: Act) -> tuple[str, str]:
     """The versions before and after."""
     return f"{NAME}:{act.before}", f"{NAME}:{act.tag}"
+
+
+def fault(act: Act) -> str:
+    """How bad the release is, in words; empty when it isn't."""
+    words = {1: "every request fails", 2: "every second request fails", 4: "every fourth request fails"}
+    return words.get(act.fail_every, f"one of {act.fail_every} requests fails") if act.fail_every else ""

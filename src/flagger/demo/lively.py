@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flagger import __version__
-from flagger.demo.acts import ACTS, NEXT, NOT_STARTED, OK, Act, Ending, Look, Programme, Result, images
+from flagger.demo.acts import ACTS, NEXT, NOT_STARTED, OK, Act, Ending, Look, Programme, Result, fault, images
 from flagger.demo.narrator import engine_name, near, program, stop_command
 from flagger.demo.panel import WIDTH, Scroll, panel
 from flagger.demo.processes import FLOOR
@@ -81,9 +81,9 @@ class Lively:
         """The title; the panel under it opens."""
         self.close()
         before, after = images(act)
-        fault = f" (every request no. {act.fail_every} fails)" if act.fail_every else ""
+        how = f" ({fault(act)})" if fault(act) else ""
         title = f"\n[bold]Act {act.number} of {len(ACTS)}[/] · a {act.kind} release · "
-        self._console.print(f"{title}{before} → {after.partition(':')[2]}{fault}")
+        self._console.print(f"{title}{before} → {after.partition(':')[2]}{how}")
         self._scroll, self._last = Scroll(act), None
         self._live = Live(console=self._console, refresh_per_second=REDRAW, transient=True)
         self._live.start()
@@ -158,7 +158,7 @@ class Lively:
         line = Table.grid(padding=(0, 1))
         line.add_column(width=2, justify="right")
         line.add_column(width=21, no_wrap=True)
-        line.add_column()
+        line.add_column(overflow="fold")
         line.add_row(Text("✔", style="green") if good else Text("✖", style="red"), what, Text(detail))
         self.close()
         self._console.print(line)
@@ -212,6 +212,8 @@ def _next_steps(ending: Ending) -> Table:
         ("stop", stop_command(ending.state_dir)),
     ]
     table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(overflow="fold")
     for name, text in rows:
         table.add_row(f"   {name}", Text(text))
     return table

@@ -46,7 +46,7 @@ def panel(programme: Programme, scroll: Scroll, look: Look, width: int) -> Rende
         "",
         _headline(programme, scroll.act, look, wide=wide),
         "",
-        _ladder(programme, look),
+        *_ladder(programme, look, wide=wide),
         _traffic(look, wide=wide),
         "",
         _checks(programme, scroll, look, wide=wide),
@@ -68,7 +68,7 @@ def _headline(programme: Programme, act: Act, look: Look, *, wide: bool) -> Rend
     return line
 
 
-def _ladder(programme: Programme, look: Look) -> RenderableType:
+def _ladder(programme: Programme, look: Look, *, wide: bool) -> list[RenderableType]:
     weight, phase = look.state.weight, look.state.phase
     home = phase in {"Promoting", "Finalising", "Succeeded"}
     rungs = []
@@ -78,15 +78,18 @@ def _ladder(programme: Programme, look: Look) -> RenderableType:
         sign, style = ("✔", "green") if passed else ("●", "bold magenta") if here else ("○", "dim")
         rungs.append(Text(f"{sign} {rung}", style=style))
     rungs.append(Text("● promote" if home else "○ promote", style="bold cyan" if home else "dim"))
+    ladder = Text("  ") + Text(" ── ", style="dim").join(rungs)
     failed = look.state.failed_checks
-    line = Table.grid(expand=True)
-    line.add_column(no_wrap=True)
-    line.add_column(justify="right", no_wrap=True)
     checks = Text(
         f"failed checks {failed} of {programme.rules.threshold}", style="bold red" if failed else ""
     )
-    line.add_row(Text("  ") + Text(" ── ", style="dim").join(rungs), checks)
-    return line
+    if not wide:
+        return [ladder, Text("  ") + checks]
+    line = Table.grid(expand=True)
+    line.add_column(no_wrap=True)
+    line.add_column(justify="right", no_wrap=True)
+    line.add_row(ladder, checks)
+    return [line]
 
 
 def _traffic(look: Look, *, wide: bool) -> RenderableType:

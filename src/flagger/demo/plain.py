@@ -7,7 +7,7 @@ import time
 import click
 
 from flagger import __version__
-from flagger.demo.acts import ACTS, NOT_STARTED, OK, Act, Ending, Look, Programme, Result, images
+from flagger.demo.acts import ACTS, NOT_STARTED, OK, Act, Ending, Look, Programme, Result, fault, images
 from flagger.demo.figures import Both
 from flagger.demo.narrator import engine_name, near, stop_command
 from flagger.demo.processes import FLOOR
@@ -55,9 +55,9 @@ class Plain:
 
     def act(self, act: Act) -> None:
         """`08.1 act 1/2: …`."""
-        fault = f" (every request no. {act.fail_every} fails)" if act.fail_every else ""
+        how = f" ({fault(act)})" if fault(act) else ""
         before, after = images(act)
-        self._say(f"act {act.number}/{len(ACTS)}: {act.kind} release, {before} -> {after}{fault}")
+        self._say(f"act {act.number}/{len(ACTS)}: {act.kind} release, {before} -> {after}{how}")
 
     def event(self, state: State, text: str, judged: bool) -> None:
         """Phase, weight, the event's own words, and the figures behind them."""

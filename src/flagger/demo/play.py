@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from flagger.api.quantities import parse_duration
 from flagger.demo import scene
 from flagger.demo.acts import (
     ACTS,
+    FAIL_EVERY,
     FIRST,
     NOT_STARTED,
     OK,
@@ -53,12 +54,21 @@ PATIENCE = 3.0  # by how much the hard stops are stretched with fewer cores
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How to play: `interval` is the time between two ticks, `keep` leaves everything running at the end."""
+    """How to play: `interval` is the time between two ticks, `keep` leaves everything running at the end.
+
+    `fail_every` says how bad the bad release is; with 0 it is a good one, and the demo fails.
+    """
 
     state_dir: Path
     engine: str = "builtin"
     interval: str = "2s"
     keep: bool = False
+    fail_every: int = FAIL_EVERY
+
+    @property
+    def acts(self) -> Sequence[Act]:
+        """What is played."""
+        return [replace(act, fail_every=self.fail_every if act.fail_every else 0) for act in ACTS]
 
     @property
     def seconds(self) -> float:
@@ -198,7 +208,7 @@ async def _acts(theatre: Theatre) -> Ending:
     """Play all acts, or up to the first that ends otherwise than it must."""
     ending = Ending(code=WRONG_OUTCOME, state_dir=theatre.options.state_dir, users=theatre.users.total)
     detected = None
-    for act in ACTS:
+    for act in theatre.options.acts:
         try:
             result = await _act(theatre, act)
         except KubeError as error:

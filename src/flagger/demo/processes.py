@@ -11,11 +11,11 @@ from pathlib import Path
 import aiohttp
 
 from flagger import __version__
-from flagger.demo.scene import MANAGER, NAMESPACE_NAME, PROVIDER
+from flagger.demo.scene import MADE_HERE, NAMESPACE_NAME, PROVIDER
 from flagger.kube.client import Client
 from flagger.kube.errors import NotFound
 from flagger.kube.kubeconfig import load_connection
-from flagger.kube.objects import NAMESPACE, Object
+from flagger.kube.objects import NAMESPACE, annotations_of
 from flagger.sandbox.daemon import StartError, remember, report, spawn, start
 from flagger.sandbox.options import Options
 from flagger.sandbox.state import Record, read_record, running, stop_all
@@ -121,7 +121,7 @@ async def _clear(record: Record) -> None:
         try:
             async with asyncio.timeout(GONE_WITHIN):
                 namespace = await client.get(NAMESPACE, NAMESPACE_NAME)
-                if not _made_here(namespace):
+                if MADE_HERE not in annotations_of(namespace):
                     raise StartError(f"namespace {NAMESPACE_NAME} exists and was not made by the demo")
                 await client.delete(NAMESPACE, NAMESPACE_NAME)
                 while True:
@@ -131,10 +131,6 @@ async def _clear(record: Record) -> None:
             return
         except TimeoutError as error:
             raise StartError(f"namespace {NAMESPACE_NAME} is not gone after {GONE_WITHIN:.0f} s") from error
-
-
-def _made_here(obj: Object) -> bool:
-    return any(entry.get("manager") == MANAGER for entry in obj["metadata"].get("managedFields") or [])
 
 
 async def _is_ready(session: aiohttp.ClientSession, port: int) -> bool:

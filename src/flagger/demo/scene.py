@@ -20,6 +20,8 @@ from flagger.kube.objects import DEPLOYMENT, NAMESPACE, Kind, Object, annotation
 
 NAMESPACE_NAME, NAME, HOST = "shop", "checkout", "shop.example"
 MANAGER = "flagger-demo"
+MADE_HERE = "sandbox.flagger.app/demo"
+"""The annotation of the demo's namespace, which the next demo may delete."""
 PROVIDER = "gatewayapi:v1"
 CANARY = Kind(GROUP, VERSION, "Canary", "canaries")
 GATEWAY = Kind("gateway.networking.k8s.io", "v1", "Gateway", "gateways")
@@ -76,6 +78,7 @@ def examples() -> Path:
 def manifests(interval: str) -> list[Object]:
     """The objects in order, the Canary last; it looks every `interval`."""
     found = [yaml.safe_load((examples() / f"{name}.yaml").read_text(encoding="utf-8")) for name in _FILES]
+    found[0]["metadata"]["annotations"] = {MADE_HERE: "true"}
     found[-1]["spec"]["analysis"]["interval"] = interval
     return found
 
