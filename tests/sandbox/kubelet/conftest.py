@@ -31,7 +31,7 @@ async def node_on_embedded(folder: Path) -> AsyncIterator[Connection]:
 @contextlib.asynccontextmanager
 async def node_on(connection: Connection, folder: Path) -> AsyncIterator[Connection]:
     """Another server with a kubelet."""
-    async with a_kubelet(connection, folder / "state", pod_cidr="127.190.0.0/16"):
+    async with a_kubelet(connection, folder / "state"):
         yield connection
 
 

@@ -198,7 +198,7 @@ async def test_a_new_kubelet_goes_on_where_the_old_one_was_lost(tmp_path: Path) 
                 await pods.delete("leaving")
             assert (await pods.get(POD, "web"))["status"]["phase"] == "Running"
 
-            async with a_kubelet(connection, tmp_path / "two", pod_cidr="127.189.0.0/16"):
+            async with a_kubelet(connection, tmp_path / "two"):
                 again = await pods.when(
                     POD, "web", lambda pod: pod["status"]["podIP"] != first["status"]["podIP"], "it has moved"
                 )

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import functools
+import itertools
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -19,8 +21,16 @@ from flagger.sandbox.kubelet import Kubelet
 from flagger.sandbox.kubelet.launch import Isolation
 from tests.sandbox.controllers.world import World, condition, until
 
-POD_CIDR = "127.191.0.0/16"
 BACK_OFF = 0.3  # seconds
+
+
+_ranges = itertools.count()
+
+
+def a_range() -> str:
+    """Pod addresses that nobody else uses, whatever runs beside."""
+    pid = os.getpid()
+    return f"127.{160 + pid % 60}.{(pid // 60 * 8 + next(_ranges)) % 256}.0/24"
 
 
 @functools.cache
@@ -38,7 +48,7 @@ async def a_kubelet(connection: Connection, folder: Path, **options: Any) -> Asy
     """A kubelet that is ready."""
     async with Client(connection) as client:
         kubelet = Kubelet(
-            client, state_dir=folder, **({"pod_cidr": POD_CIDR, "back_off": BACK_OFF} | options)
+            client, state_dir=folder, **({"pod_cidr": a_range(), "back_off": BACK_OFF} | options)
         )
         running = asyncio.create_task(kubelet.run())
 
