@@ -1,117 +1,220 @@
-"""Record the demo as an animated picture: run it, and draw each line at the moment at which it was printed.
+"""Record the demo as an animated SVG.
 
     .venv/bin/python tools/record_demo.py docs/demo.svg
 
-The picture is SVG with CSS animation, so that it plays wherever a browser shows it; without animation it shows the end.
+Runs the real demo on a pseudo-terminal, in this checkout, and draws what was on the screen when. The frames
+are in one strip that CSS moves past a window; where motion is not wanted, the last one is shown.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import re
+import struct
 import subprocess
 import sys
+import termios
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from xml.sax.saxutils import escape
 
-WIDTH, LINE, MARGIN, TOP = 1180, 19, 16, 44  # pixels
-FONT = 13  # pixels
-PAUSE = 6.0  # seconds that the end stays before it begins again
-COLUMNS = 142
-LABEL = "The demo: a good release is promoted, a bad one is rolled back"
-COLOURS = (
-    (re.compile(r"PASS|: ok,|Succeeded"), "#7ee787"),
-    (re.compile(r"Failed|Halt|FAIL|Rolling back"), "#ff7b72"),
-    (re.compile(r"Advance|Routing|Copying|Promotion"), "#79c0ff"),
-    (re.compile(r"act \d/2"), "#ffffff"),
-)
-PLAIN = "#c9d1d9"
+ROOT = Path(__file__).resolve().parent.parent
+COLUMNS, ROWS = 110, 42
+CELL, LINE, MARGIN = 8.4, 19, 18  # pixels
+PACE = 0.4  # seconds that a frame lasts at least
+HOLD = 8.0  # seconds that the last frame is shown
+STYLES = {"1": "b", "2": "d", "31": "r", "32": "g", "33": "y", "35": "m", "36": "c"}
+CSS = """
+text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:#d4d8e0;white-space:pre}
+.b{font-weight:bold;fill:#fff}.d{fill:#8790a0}.r{fill:#ff7b72}.g{fill:#56d364}.y{fill:#e3b341}.m{fill:#d2a8ff}.c{fill:#56c8d8}
+"""
+SEQUENCE = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])")
 
-
-@dataclass(frozen=True)
-class Line:
-    """A printed line and when it came, in seconds since the start."""
-
-    at: float
-    text: str
+Cell = tuple[str, str]
+"""A character and the CSS classes of its style."""
+Row = tuple[Cell, ...]
+Frame = tuple[Row, ...]
 
 
-def record() -> list[Line]:
-    """Run the demo and keep what it prints.
+@dataclass
+class Screen:
+    """As much of a terminal as the demo uses: text, colours, and going back up to draw over lines."""
 
-    Raises:
-        SystemExit: the demo failed.
-    """
-    lines = [Line(0.0, "$ make demo")]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "flagger", "demo", "--plain", "--no-keep"]
+    rows: list[list[Cell]] = field(default_factory=lambda: [[]])
+    row: int = 0
+    column: int = 0
+    style: str = ""
+    rest: str = ""
+
+    def feed(self, text: str) -> None:
+        """Take in what was printed; a sequence that is cut off waits for the rest of it."""
+        text, self.rest = self.rest + text, ""
+        place = 0
+        while place < len(text):
+            if text[place] != "\x1b":
+                self.put(text[place])
+                place += 1
+                continue
+            found = SEQUENCE.match(text, place)
+            if found is None:
+                self.rest = text[place:]
+                return
+            self.obey(found[1], found[2])
+            place = found.end()
+
+    def put(self, letter: str) -> None:
+        """Print one character."""
+        if letter == "\r":
+            self.column = 0
+        elif letter == "\n":
+            self.row, self.column = self.row + 1, 0
+            self.rows += [[] for _ in range(self.row + 1 - len(self.rows))]
+        else:
+            line = self.rows[self.row]
+            line += [(" ", "")] * (self.column + 1 - len(line))
+            line[self.column] = (letter, self.style)
+            self.column += 1
+
+    def obey(self, numbers: str, command: str) -> None:
+        """Carry out a control sequence."""
+        if command == "m":
+            chosen = [STYLES.get(number, "") for number in numbers.split(";")]
+            kept = set() if numbers in {"", "0"} else set(self.style.split())
+            self.style = " ".join(sorted(kept | set(filter(None, chosen))))
+        elif command == "A":
+            self.row = max(0, self.row - int(numbers or 1))
+        elif command == "K":
+            self.rows[self.row].clear()
+
+    def frame(self) -> Frame:
+        """What is to be seen now, without blank ends."""
+        return tuple(tuple(row) for row in self.rows[:ROWS])
+
+
+def record(command: Sequence[str]) -> list[tuple[float, Frame]]:
+    """Run a command on a terminal; returns what was on the screen, and from which second on."""
+    screen = Screen()
+    screen.feed("$ make demo\n")
+    frames = [(0.0, screen.frame())]
+    near, far = pty.openpty()
+    fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    environ = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "", "KEEP": ""}
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=far, stderr=subprocess.DEVNULL, env=environ
+    )
+    os.close(far)
     begun = time.monotonic()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        lines.extend(Line(time.monotonic() - begun, text.rstrip()) for text in process.stdout or ())
-    if process.returncode:
-        sys.exit(f"the demo failed with code {process.returncode}; nothing was drawn")
-    return lines
+    for text in printed(near):
+        screen.feed(text)
+        now = time.monotonic() - begun
+        if now - frames[-1][0] >= PACE and screen.frame() != frames[-1][1]:
+            frames.append((now, screen.frame()))
+    if process.wait() != 0:
+        sys.exit(f"the demo ended with code {process.returncode}")
+    frames.append((time.monotonic() - begun, screen.frame()))
+    return frames
 
 
-def draw(lines: list[Line]) -> str:
-    """The picture of a recording."""
-    rows = [Line(line.at, part) for line in lines for part in wrapped(line.text)]
-    height, whole = TOP + len(rows) * LINE + MARGIN, lines[-1].at + PAUSE
+def printed(descriptor: int) -> Iterator[str]:
+    """What comes out of a terminal, in pieces, until its last user has gone."""
+    rest = b""
+    while True:
+        try:
+            data = os.read(descriptor, 65536)
+        except OSError:
+            return
+        rest += data
+        text = rest.decode(errors="ignore")
+        rest = rest[len(text.encode()) :]
+        yield text
+
+
+def drawn(frames: Sequence[tuple[float, Frame]]) -> str:
+    """The frames as an SVG document."""
+    lines: dict[Row, str] = {}
+    for _, frame in frames:
+        for row in frame:
+            if any(letter != " " for letter, _ in row):
+                lines.setdefault(row, f"l{len(lines)}")
+    width, height = COLUMNS * CELL + 2 * MARGIN, max(len(frame) for _, frame in frames) * LINE + 2 * MARGIN
+    strip = [
+        f'<g transform="translate(0 {number * height:g})">{"".join(placed(frame, lines))}</g>'
+        for number, (_, frame) in enumerate(frames)
+    ]
+    size = f'width="{width:g}" height="{height:g}"'
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{LABEL}">',
-            "<style>",
-            f"text {{ font: {FONT}px ui-monospace, Menlo, Consolas, monospace; white-space: pre }}",
-            "@media (prefers-reduced-motion: no-preference) {",
-            *keyframes(rows, whole),
-            "}",
-            "</style>",
-            f'<rect width="{WIDTH}" height="{height}" rx="8" fill="#0d1117"/>',
-            *(
-                f'<circle cx="{20 + 18 * n}" cy="18" r="6" fill="{c}"/>'
-                for n, c in enumerate(("#ff5f56", "#ffbd2e", "#27c93f"))
-            ),
-            *texts(rows),
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {width:g} {height:g}" role="img">',
+            "<title>flagger demo in a terminal: a good release goes out, a bad one comes back</title>",
+            f"<style>{CSS}{moving([at for at, _ in frames], height)}</style>",
+            "<defs>",
+            *(line(row, name) for row, name in lines.items()),
+            "</defs>",
+            f'<rect {size} rx="8" fill="#14181f"/>',
+            f'<svg {size}><g id="strip">',
+            *strip,
+            "</g></svg>",
             "</svg>",
             "",
         ]
     )
 
 
-def keyframes(rows: list[Line], whole: float) -> Iterator[str]:
-    """One animation for each moment at which lines appear."""
-    for moment in sorted({row.at for row in rows}):
-        share = 100 * moment / whole
-        name = moment_name(moment)
-        yield f"@keyframes {name} {{ 0%, {share:.2f}% {{ opacity: 0 }} {share + 0.01:.2f}%, 100% {{ opacity: 1 }} }}"
-        yield f".{name} {{ animation: {name} {whole:.1f}s step-end infinite }}"
+def placed(frame: Frame, lines: dict[Row, str]) -> Iterator[str]:
+    """The lines of a frame, by reference to where they are drawn."""
+    for number, row in enumerate(frame):
+        if row in lines:
+            yield f'<use href="#{lines[row]}" y="{MARGIN + (number + 0.75) * LINE:g}"/>'
 
 
-def texts(rows: list[Line]) -> Iterator[str]:
-    """The lines, each in its colour."""
-    for number, row in enumerate(rows):
-        colour = next((colour for pattern, colour in COLOURS if pattern.search(row.text)), PLAIN)
-        y = TOP + number * LINE
-        yield f'<text class="{moment_name(row.at)}" x="{MARGIN}" y="{y}" fill="{colour}">{escape(row.text)}</text>'
+def line(row: Row, name: str) -> str:
+    """A line of text; each run of one style has its own place, so that odd widths don't add up."""
+    runs: list[tuple[int, str, str]] = []
+    for column, (letter, style) in enumerate(row):
+        if runs and runs[-1][1] == style and not (letter == "█") ^ runs[-1][2].endswith("█"):
+            runs[-1] = (runs[-1][0], style, runs[-1][2] + letter)
+        else:
+            runs.append((column, style, letter))
+    parts = [
+        f'<tspan x="{MARGIN + column * CELL:g}" textLength="{len(text) * CELL:g}"'
+        + (f' class="{style}"' if style else "")
+        + f">{escape(text)}</tspan>"
+        for column, style, text in runs
+        if text.strip()
+    ]
+    return f'<text id="{name}">{"".join(parts)}</text>'
 
 
-def moment_name(moment: float) -> str:
-    """The class of the lines that appear at a moment."""
-    return f"t{round(moment * 1000)}"
+def moving(times: Sequence[float], height: float) -> str:
+    """The animation: each frame from its time on, the last one held."""
+    total = times[-1] + HOLD
+    steps = "".join(
+        f"{100 * at / total:.2f}%{{transform:translateY({-number * height:g}px)}}"
+        for number, at in enumerate(times)
+    )
+    last = -(len(times) - 1) * height
+    return (
+        f"#strip{{animation:play {total:.1f}s steps(1,end) infinite}}"
+        f"@keyframes play{{{steps}100%{{transform:translateY({last:g}px)}}}}"
+        f"@media(prefers-reduced-motion){{#strip{{animation:none;transform:translateY({last:g}px)}}}}"
+    )
 
 
-def wrapped(text: str) -> list[str]:
-    """A long line in pieces that fit, the later ones indented."""
-    pieces = [text[:COLUMNS]]
-    rest = text[COLUMNS:]
-    while rest:
-        pieces.append("     " + rest[: COLUMNS - 5])
-        rest = rest[COLUMNS - 5 :]
-    return pieces
+def main() -> None:
+    """Record, draw, stop what the demo left running."""
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "demo.svg"
+    program = str(ROOT / ".venv" / "bin" / "flagger")
+    try:
+        frames = record([program, "demo", "--keep"])
+    finally:
+        subprocess.run([program, "sandbox", "down"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    target.write_text(drawn(frames), encoding="utf-8")
+    print(f"{target}: {len(frames)} frames, {target.stat().st_size // 1024} KiB")
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(draw(record()), encoding="utf-8")
+    main()

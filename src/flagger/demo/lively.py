@@ -12,7 +12,7 @@ from rich.text import Text
 
 from flagger import __version__
 from flagger.demo.acts import ACTS, NEXT, NOT_STARTED, OK, Act, Ending, Look, Programme, Result, fault, images
-from flagger.demo.narrator import engine_name, near, program, stop_command
+from flagger.demo.narrator import absolute, engine_name, near, program, stop_command
 from flagger.demo.panel import WIDTH, Scroll, panel
 from flagger.demo.processes import FLOOR
 from flagger.demo.scene import NAME, NAMESPACE_NAME, PROVIDER
@@ -205,7 +205,7 @@ def _details(result: Result, programme: Programme | None) -> list[Table]:
 def _next_steps(ending: Ending) -> Table:
     state = "" if near(ending.state_dir) == ".sandbox" else f" --state-dir {ending.state_dir}"
     rows = [
-        ("see", f"export KUBECONFIG={ending.state_dir / 'kubeconfig'}"),
+        ("see", f"export KUBECONFIG={absolute(ending.state_dir / 'kubeconfig')}"),
         ("", f"kubectl get canaries -n {NAMESPACE_NAME} -w"),
         ("try", f"{program()} sandbox release {NAME} {NEXT}{state}"),
         ("logs", near(ending.state_dir / "log")),

@@ -81,6 +81,12 @@ def near(path: Path | str) -> str:
         return str(path)
 
 
+def absolute(path: Path) -> str:
+    """A path that is still right elsewhere, as it can be typed here."""
+    short = near(path)
+    return short if short.startswith("/") else f"$PWD/{short}"
+
+
 def program() -> str:
     """How to type the name of this program here."""
     return "flagger" if shutil.which("flagger") else near(Path(sys.executable).with_name("flagger"))
