@@ -128,6 +128,10 @@ class Stage:
         found = [weight for _, weight, _ in self.history[name][start:]]
         return [weight for index, weight in enumerate(found) if index == 0 or weight != found[index - 1]]
 
+    def halts(self, name: str) -> list[str]:
+        """What the failed checks said."""
+        return [text for text in self.told[name] if text.startswith("Halt ")]
+
     async def ending(self, name: str) -> dict[str, Any]:
         """What users and operators can see of a release once it is over."""
         wanted = ((CANARY, name), (DEPLOYMENT, f"{name}-primary"), (DEPLOYMENT, name))

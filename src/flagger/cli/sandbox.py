@@ -6,11 +6,12 @@ import asyncio
 import os
 import signal
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import click
-from msgspec.structs import replace
+from msgspec.structs import replace as with_fields
 
 from flagger import __version__
 from flagger.sandbox.options import ENGINES, METRICS, Options
@@ -128,12 +129,15 @@ def release(state_dir: Path, name: str, tag: str, namespace: str, fail_every: in
 @engine_option
 @metrics_option
 @scrape_option
-def serve(state_dir: Path, data_dir: Path | None, engine: str, metrics: str, scrape_interval: float) -> None:
+@click.option("--by-demo", is_flag=True)
+def serve(
+    state_dir: Path, data_dir: Path | None, engine: str, metrics: str, scrape_interval: float, by_demo: bool
+) -> None:
     """Run it in this process until SIGTERM or SIGINT."""
     from flagger.runtime.logs import configure_logs
     from flagger.sandbox.cluster import SandboxError
 
-    options = _options(state_dir, data_dir, engine, metrics, scrape_interval)
+    options = replace(_options(state_dir, data_dir, engine, metrics, scrape_interval), by_demo=by_demo)
     configure_logs("info", "json")
     try:
         with claim(state_dir):
@@ -146,6 +150,7 @@ def serve(state_dir: Path, data_dir: Path | None, engine: str, metrics: str, scr
 async def _live(options: Options) -> None:
     """Be a sandbox, with a record in its state directory, until told to stop."""
     from flagger.sandbox.cluster import sandbox
+    from flagger.sandbox.daemon import first_record
 
     stop, me = asyncio.Event(), Process.of(os.getpid())
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -153,9 +158,9 @@ async def _live(options: Options) -> None:
     async with sandbox(options) as here:
         record = read_record(options.state_dir)
         if record is None or record.sandbox != me:
-            record = Record(sandbox=me, version=__version__, engine=options.engine)
+            record = first_record(me, options)
         where = {"kubeconfig": str(here.kubeconfig), "api": here.api, "metrics": here.metrics}
-        write_record(options.state_dir, replace(record, ready=True, **where))
+        write_record(options.state_dir, with_fields(record, ready=True, **where))
         await stop.wait()
     record = read_record(options.state_dir)
     if record is not None and record.sandbox == me and record.operator is None:

@@ -58,8 +58,10 @@ class Crew:
             StartError: it did not come up, or its stage belongs to somebody else.
         """
         if self.found is None:
-            options = Options(state_dir=self.state_dir, engine=self.engine, scrape_interval=SCRAPE)
-            return await start(options, by_demo=True)
+            options = Options(
+                state_dir=self.state_dir, engine=self.engine, scrape_interval=SCRAPE, by_demo=True
+            )
+            return await start(options)
         if self.found.operator is not None:
             await asyncio.to_thread(self.found.operator.stop)
         await _clear(self.found)

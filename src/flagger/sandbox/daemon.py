@@ -23,7 +23,12 @@ class StartError(Exception):
     """A process did not come up; the text holds the end of its log."""
 
 
-async def start(options: Options, *, by_demo: bool = False) -> Record:
+def first_record(process: Process, options: Options) -> Record:
+    """What is known of a sandbox before it is ready."""
+    return Record(sandbox=process, version=__version__, engine=options.engine, by_demo=options.by_demo)
+
+
+async def start(options: Options) -> Record:
     """Start a sandbox and wait until it is ready; whatever used its state directory before is ended.
 
     Raises:
@@ -33,15 +38,13 @@ async def start(options: Options, *, by_demo: bool = False) -> Record:
     await asyncio.to_thread(stop_all, state_dir)
     log = state_dir / "log" / "sandbox.log"
     process = spawn(log, ["sandbox", "serve", *options.arguments()])
-    write_record(
-        state_dir, Record(sandbox=process, version=__version__, engine=options.engine, by_demo=by_demo)
-    )
+    write_record(state_dir, first_record(process, options))
     record = None
     try:
         async with asyncio.timeout(UP_WITHIN[options.engine]):
             while record is None and process.alive:
                 await asyncio.sleep(_POLL)
-                record = running(state_dir)
+                record = running(state_dir, process)
     except TimeoutError as error:
         raise StartError(report("the sandbox", log)) from error
     finally:

@@ -15,7 +15,7 @@ class Options:
     """`state_dir` holds kubeconfig, logs and whatever runs; with `data_dir` the cluster's objects outlive it.
 
     `engine` is `builtin` or `envtest` (real control-plane binaries), `metrics` is `embedded` or `prometheus`
-    (a real one, from PATH).
+    (a real one, from PATH). `by_demo` says that a demo starts it, for itself.
     """
 
     state_dir: Path
@@ -23,6 +23,7 @@ class Options:
     engine: str = "builtin"
     metrics: str = "embedded"
     scrape_interval: timedelta = timedelta(seconds=1)
+    by_demo: bool = False
 
     def arguments(self) -> list[str]:
         """The same as arguments of `flagger sandbox serve`."""
@@ -33,4 +34,5 @@ class Options:
             f"--metrics={self.metrics}",
             f"--scrape-interval={self.scrape_interval.total_seconds()}",
             *kept,
+            *(["--by-demo"] if self.by_demo else []),
         ]

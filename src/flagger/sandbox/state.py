@@ -100,21 +100,22 @@ def read_record(state_dir: Path) -> Record | None:
         return None
 
 
-def running(state_dir: Path) -> Record | None:
-    """The record of a sandbox that is up."""
+def running(state_dir: Path, process: Process | None = None) -> Record | None:
+    """The record of the sandbox that is up, provided that it is this process if one is given."""
     record = read_record(state_dir)
-    return record if record is not None and record.ready and record.sandbox.alive else None
+    if record is None or not record.ready or not record.sandbox.alive:
+        return None
+    return record if process in {None, record.sandbox} else None
 
 
 def stop_all(state_dir: Path) -> bool:
     """End the sandbox and the operator that was started with it; says whether anything was running.
 
-    Works as well on what a killed sandbox or a killed demo left behind.
+    Works as well on what a killed sandbox or a killed demo left behind, be it without a record.
     """
     record = read_record(state_dir)
-    if record is None:
-        return False
-    left = [process for process in (record.operator, record.sandbox) if process is not None and process.alive]
+    known = (record.operator, record.sandbox) if record is not None else ()
+    left = [process for process in (*known, _holder(state_dir)) if process is not None and process.alive]
     for process in left:
         process.stop()
     record_path(state_dir).unlink(missing_ok=True)
@@ -128,14 +129,29 @@ def claim(state_dir: Path) -> Iterator[None]:
     Raises:
         BusyError: another process has it.
     """
-    path = state_dir / "run" / "lock"
+    path = _lock_path(state_dir)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as lock:
+    with path.open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BusyError(f"another sandbox uses {state_dir}; stop it:  flagger sandbox down") from error
+        lock.truncate(0)
+        lock.write(msgspec.json.encode(Process.of(os.getpid())))
+        lock.flush()
         yield
+
+
+def _lock_path(state_dir: Path) -> Path:
+    return state_dir / "run" / "lock"
+
+
+def _holder(state_dir: Path) -> Process | None:
+    """The process that claimed the directory last."""
+    try:
+        return msgspec.json.decode(_lock_path(state_dir).read_bytes(), type=Process)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
 
 
 def _started(pid: int) -> int | None:
