@@ -102,12 +102,12 @@ def _parsing() -> list[Figure]:
 
 def _routes() -> list[Figure]:
     router, typed = GatewayApi("v1"), Canary.parse(canary(1, Pace()))
-    (before,) = router.desired(typed, Split(10))
+    (before,) = router.desired(typed, Split(10), {})
     live = overlay(None, before)
-    found = {("HTTPRoute", typed.service_names.apex): live}
+    found = dict.fromkeys(router.places(typed), live)
 
     def move() -> object:
-        (wanted,) = router.desired(typed, Split(20))
+        (wanted,) = router.desired(typed, Split(20), found)
         return merge_patch(live, overlay(live, wanted))
 
     assert move(), "a weight change must yield a patch"

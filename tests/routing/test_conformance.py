@@ -26,7 +26,7 @@ def router_of(provider: str) -> Router:
 
 def main_object(router: Router) -> tuple[Kind, str]:
     """The object that holds the split."""
-    (desired, *_) = router.desired(basket(), HOME)
+    (desired, *_) = router.desired(basket(), HOME, {})
     return router.kinds[0], desired["metadata"]["name"]
 
 
@@ -125,7 +125,7 @@ async def test_metadata_of_others_survives(lab: Lab, provider: str) -> None:
 async def test_an_object_that_was_there_is_used_but_not_adopted(lab: Lab, provider: str) -> None:
     """It is brought into shape, and it outlives the Canary: no owner is added."""
     router = router_of(provider)
-    (mine, *_) = router.desired(basket(provider), HOME)
+    (mine, *_) = router.desired(basket(provider), HOME, {})
     kind, name = main_object(router)
     theirs = {key: value for key, value in mine.items() if key != "metadata"}
     theirs["metadata"] = {"name": name, "namespace": SHOP}
@@ -183,7 +183,7 @@ def test_declares_its_kinds(provider: str) -> None:
     router = router_of(provider)
     declared = {(kind.api_version, kind.kind) for kind in router.kinds}
 
-    made = {(obj["apiVersion"], obj["kind"]) for obj in router.desired(basket(provider), HOME)}
+    made = {(obj["apiVersion"], obj["kind"]) for obj in router.desired(basket(provider), HOME, {})}
 
     assert made == declared
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from flagger.api.canary import Canary
-from flagger.kube.objects import Object
+from flagger.kube.objects import Kind, Object
 from flagger.rollout.state import HOME, Split
-from flagger.routing.base import RouteError
+from flagger.routing.base import Live, Place, RouteError
 from flagger.routing.overlay import overlay
 from flagger.routing.sync import Routes
 from flagger.routing.table import router_for
@@ -27,9 +27,15 @@ def service(**fields: Any) -> Object:
 
 def a_route(canary: Canary) -> Object:
     """The stored route of a Canary, at 70/30 and generation 2."""
-    (desired,) = V1.desired(canary, Split(30))
+    (desired,) = V1.desired(canary, Split(30), {})
     route = overlay(None, desired)
     return {**route, "metadata": {**route["metadata"], "generation": 2}}
+
+
+def live_route(route: Object, version: str = "v1") -> Live:
+    """The objects of a router whose only one is this route."""
+    kind = Kind("gateway.networking.k8s.io", version, "HTTPRoute", "httproutes")
+    return {Place(kind, "shop", "basket"): route}
 
 
 def reported(*conditions: Object, parent: Object = EDGE) -> Object:
@@ -57,7 +63,7 @@ def test_an_accepted_route_is_read(status: Object) -> None:
     """Only what the route's own parents say of it counts."""
     route = {**a_route(basket()), "status": status}
 
-    assert V1.split_of(basket(), {("HTTPRoute", "basket"): route}) == Split(30)
+    assert V1.split_of(basket(), live_route(route)) == Split(30)
 
 
 @pytest.mark.parametrize(
@@ -75,13 +81,13 @@ def test_an_accepted_route_is_read(status: Object) -> None:
 def test_a_route_that_is_not_accepted(condition: Object, message: str) -> None:
     """A run doesn't go on before the Gateway has taken over its last step; the error says who and why."""
     route = {**a_route(basket()), "status": reported(condition)}
-    live = {("HTTPRoute", "basket"): route}
 
     with pytest.raises(RouteError, match=message) as refused:
-        V1.split_of(basket(), live)
+        V1.split_of(basket(), live_route(route))
 
     assert refused.value.written == Split(30)
-    assert router_for("gatewayapi:v1beta1").split_of(basket(), live) == Split(30)
+    older = router_for("gatewayapi:v1beta1")
+    assert older.split_of(basket(), live_route(route, "v1beta1")) == Split(30)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +107,7 @@ def test_weights_of_others(weights: tuple[int | None, int | None], found: Split)
         if weight is not None:
             backend["weight"] = weight
 
-    assert V1.split_of(basket(), {("HTTPRoute", "basket"): route}) == found
+    assert V1.split_of(basket(), live_route(route)) == found
 
 
 def test_a_route_without_both_sides() -> None:
@@ -110,7 +116,7 @@ def test_a_route_without_both_sides() -> None:
     route["spec"]["rules"][0]["backendRefs"].pop()
 
     with pytest.raises(RouteError, match="no rule with the backends basket-primary and basket-canary"):
-        V1.split_of(basket(), {("HTTPRoute", "basket"): route})
+        V1.split_of(basket(), live_route(route))
 
 
 @pytest.mark.parametrize(
@@ -152,7 +158,7 @@ def test_a_route_without_both_sides() -> None:
 def test_what_a_route_cannot_hold_is_refused(canary: Canary, message: str) -> None:
     """The field is named; nobody is sent to the canary by a condition that was left out."""
     with pytest.raises(RouteError, match=message):
-        V1.desired(canary, Split(10))
+        V1.desired(canary, Split(10), {})
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])

@@ -29,7 +29,7 @@ def test_http_route(case: dict[str, Any]) -> None:
         **({"labels": case["labels"]} if case.get("labels") else {}),
     }
 
-    (route,) = router_for(f"gatewayapi:{version}").desired(canary, split(case["split"]))
+    (route,) = router_for(f"gatewayapi:{version}").desired(canary, split(case["split"]), {})
 
     assert overlay(None, route) == {
         "apiVersion": f"gateway.networking.k8s.io/{version}",

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from flagger.api.canary import Canary
 from flagger.kube.objects import Kind, Object
 from flagger.rollout.state import Feature, Split
 
-Live = Mapping[tuple[str, str], Object]
-"""The objects of a router as they are in the cluster, by kind and name."""
+
+class Place(NamedTuple):
+    """Where an object of a cluster is; cluster-scoped kinds have the namespace ""."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.kind} {self.name}" + (f".{self.namespace}" if self.namespace else "")
+
+
+Live = Mapping[Place, Object]
+"""The objects of a router as they are in the cluster; those that don't exist are left out."""
 
 
 class RouteError(Exception):
@@ -34,11 +46,17 @@ class Router(Protocol):
     kinds: Sequence[Kind]
     early: bool
 
-    def desired(self, canary: Canary, split: Split) -> Sequence[Object]:
+    def places(self, canary: Canary) -> Sequence[Place]:
+        """Every object that it reads or writes for this Canary; a change of one wakes the Canary."""
+
+    def desired(self, canary: Canary, split: Split, live: Live) -> Sequence[Object]:
         """The objects that make `split` so, complete in every field that the router owns.
 
+        A None takes a field away; whatever is not mentioned stays. `live` is what is at `places`.
+
         Raises:
-            RouteError: the Canary asks for something that can't be expressed; names the field.
+            RouteError: the Canary asks for something that can't be expressed, or something that it refers
+                to is missing; names the field.
         """
 
     def split_of(self, canary: Canary, live: Live) -> Split:
@@ -46,4 +64,11 @@ class Router(Protocol):
 
         Raises:
             RouteError: an object is missing, rejected by its controller, or doesn't name both sides.
+        """
+
+    def handed_back(self, canary: Canary, live: Live) -> Mapping[Place, Object | None]:
+        """What the Canary leaves behind where it is deleted with `revertOnDeletion`.
+
+        The objects as they shall be, None for one that is to be deleted. What isn't named stays as it is;
+        owned objects are collected with the Canary.
         """

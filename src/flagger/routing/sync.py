@@ -9,9 +9,9 @@ from flagger.api.canary import Canary
 from flagger.kube.apply import merge_patch, retry_on_conflict
 from flagger.kube.cluster import Cluster
 from flagger.kube.errors import KindMissing
-from flagger.kube.objects import Kind, Object, name_of, resource_version_of
+from flagger.kube.objects import Object, name_of, namespace_of, resource_version_of
 from flagger.rollout.state import Split
-from flagger.routing.base import RouteError, Router
+from flagger.routing.base import Live, Place, RouteError, Router
 from flagger.routing.overlay import overlay
 
 
@@ -27,13 +27,7 @@ class Routes:
         Raises:
             RouteError: they are missing, rejected, or don't name both sides.
         """
-        live = {}
-        for wanted in router.desired(canary, Split(0)):
-            kind = _kind_of(router, wanted)
-            found = await self._live(kind, canary, name_of(wanted))
-            if found is not None:
-                live[kind.kind, name_of(wanted)] = found
-        return router.split_of(canary, live)
+        return router.split_of(canary, await self._look(canary, router))
 
     async def reconcile(self, canary: Canary, router: Router, split: Split) -> None:
         """Make the objects of `router` exist and divide the traffic as `split` says; nothing else changes.
@@ -42,36 +36,67 @@ class Routes:
             RouteError: the route can't be made from this Canary, or its kind isn't installed.
             KubeError: the API refused.
         """
-        for desired in router.desired(canary, split):
-            await self._ensure(_kind_of(router, desired), canary, desired)
 
-    async def _ensure(self, kind: Kind, canary: Canary, desired: Object) -> None:
         async def attempt() -> None:
-            live = await self._live(kind, canary, name_of(desired))
-            if live is None:
-                await self._cluster.create(kind, overlay(None, desired))
-                return
-            patch = merge_patch(live, overlay(live, _without_owner(desired)))
-            if patch is not None:
-                patch.setdefault("metadata", {})["resourceVersion"] = resource_version_of(live)
-                await self._cluster.patch(kind, name_of(desired), canary.namespace, patch)
+            live = await self._look(canary, router)
+            for desired in router.desired(canary, split, live):
+                place = _place_of(router, desired)
+                await self._lay(place, live.get(place), desired)
 
         await retry_on_conflict(attempt)
 
-    async def _live(self, kind: Kind, canary: Canary, name: str) -> Object | None:
+    async def hand_back(self, canary: Canary, router: Router) -> None:
+        """Leave the objects of `router` as they shall be without the Canary.
+
+        Raises:
+            KubeError: the API refused.
+        """
+
+        async def attempt() -> None:
+            live = await self._look(canary, router)
+            for place, left in router.handed_back(canary, live).items():
+                found = live.get(place)
+                if left is not None and found is not None:
+                    await self._patch(place, found, left)
+                elif found is not None:
+                    await self._cluster.delete(place.kind, place.name, place.namespace or None)
+
+        await retry_on_conflict(attempt)
+
+    async def _lay(self, place: Place, live: Object | None, desired: Object) -> None:
+        """Create an object, or change in it what is owned."""
+        if live is None:
+            await self._cluster.create(place.kind, overlay(None, desired))
+        else:
+            await self._patch(place, live, overlay(live, _without_owner(desired)))
+
+    async def _patch(self, place: Place, live: Object, after: Object) -> None:
+        patch = merge_patch(live, after)
+        if patch is not None:
+            patch.setdefault("metadata", {})["resourceVersion"] = resource_version_of(live)
+            await self._cluster.patch(place.kind, place.name, place.namespace or None, patch)
+
+    async def _look(self, canary: Canary, router: Router) -> Live:
+        """What there is of the objects that the router reads or writes."""
+        found = {place: await self._get(place) for place in router.places(canary)}
+        return {place: obj for place, obj in found.items() if obj is not None}
+
+    async def _get(self, place: Place) -> Object | None:
+        kind = place.kind
         try:
-            return await self._cluster.get(kind, canary.namespace if kind.namespaced else None, name)
+            return await self._cluster.get(kind, place.namespace or None, place.name)
         except KindMissing as error:
             raise RouteError(
-                f"{kind.kind} {name}.{canary.namespace} can't be read: the cluster doesn't serve "
-                f"{kind.resource} {kind.version}; install its CRD or choose another provider"
+                f"{place} can't be read: the cluster doesn't serve {kind.resource} {kind.version}; "
+                "install its CRD or choose another provider"
             ) from error
 
 
-def _kind_of(router: Router, obj: Object) -> Kind:
-    return next(
+def _place_of(router: Router, obj: Object) -> Place:
+    kind = next(
         kind for kind in router.kinds if (kind.api_version, kind.kind) == (obj["apiVersion"], obj["kind"])
     )
+    return Place(kind, namespace_of(obj) if kind.namespaced else "", name_of(obj))
 
 
 def _without_owner(desired: Object) -> Object:

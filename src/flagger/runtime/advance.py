@@ -119,7 +119,7 @@ class Advance:
         """Effects, last hooks, status, announcements; a crash before the status repeats the tick."""
         world, canary = self._world, seen.canary
         for effect in decision.effects:
-            await perform(world, seen, effect)
+            await perform(world, seen, effect, decision.status)
         told: tuple[Announcement, ...] = decision.told
         if decision.last_calls is not None:
             answers = await call_hooks(world, seen, decision.last_calls)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from msgspec.structs import replace
+
+from flagger.api.status import CanaryStatus
 from flagger.rollout.effects import (
     Effect,
     PauseScaler,
@@ -21,8 +24,8 @@ from flagger.runtime.world import World
 from flagger.workloads.scalers import ensure_primary_scaler, pause_scaler, resume_scaler
 
 
-async def perform(world: World, view: View, effect: Effect) -> None:
-    """Carry out one effect.
+async def perform(world: World, view: View, effect: Effect, status: CanaryStatus) -> None:
+    """Carry out one effect; `status` is what the tick will commit: routes may carry its cookies.
 
     Raises:
         KubeError: the API refused; the tick is repeated.
@@ -33,7 +36,7 @@ async def perform(world: World, view: View, effect: Effect) -> None:
         return
     match effect:
         case SetSplit(split):
-            await _route(world, view, split)
+            await _route(world, view, split, status)
         case ScaleUp():
             await workload.scale_up(canary)
         case ScaleDown():
@@ -52,6 +55,6 @@ async def perform(world: World, view: View, effect: Effect) -> None:
             assert_never(effect)
 
 
-async def _route(world: World, view: View, split: Split) -> None:
+async def _route(world: World, view: View, split: Split, status: CanaryStatus) -> None:
     if view.router is not None and Feature.WEIGHTS in view.router.features:
-        await world.routes.reconcile(view.canary, view.router, split)
+        await world.routes.reconcile(replace(view.canary, status=status), view.router, split)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from flagger.api.phases import INITIAL
+from flagger.rollout.affinity import pinned
 from flagger.rollout.repair import Repair, repairs, rightful_split
+from flagger.routing.base import Router
 from flagger.runtime.snapshot import View
 from flagger.runtime.world import World
 from flagger.workloads.scalers import ensure_primary_scaler
@@ -37,6 +41,12 @@ async def _mend(world: World, view: View, repair: Repair) -> None:
         case Repair.SCALER:
             await ensure_primary_scaler(world.cluster, canary, update=False)
         case Repair.EARLY_ROUTE if router is not None and router.early:
-            await world.routes.reconcile(canary, router, rightful_split(view.seen))
+            await _reroute(world, view, router)
         case Repair.ROUTE if router is not None and not router.early:
-            await world.routes.reconcile(canary, router, rightful_split(view.seen))
+            await _reroute(world, view, router)
+
+
+async def _reroute(world: World, view: View, router: Router) -> None:
+    seen, split = view.seen, rightful_split(view.seen)
+    canary = replace(view.canary, status=pinned(seen, seen.status, split))
+    await world.routes.reconcile(canary, router, split)

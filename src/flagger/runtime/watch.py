@@ -15,6 +15,7 @@ from flagger.api.phases import ACTIVE, INITIAL
 from flagger.kube.cache import OnChange
 from flagger.kube.objects import SERVICE, Kind, Object, key_of, name_of, namespace_of
 from flagger.rollout.state import Wait
+from flagger.routing.base import Router
 from flagger.routing.table import router_for
 from flagger.runtime.advance import Advance
 from flagger.runtime.kinds import CANARY
@@ -91,7 +92,8 @@ class Watch:
         self._world.registry.remember(canary, self._references(canary, workload))
         if workload is not None:
             self._subscribe(workload.kind, partial(self._workload_changed, workload.kind), "workload")
-        for kind in (SERVICE, *self._route_kinds(canary)):
+        router = self._router(canary)
+        for kind in (SERVICE, *(router.kinds if router else ())):
             self._subscribe(kind, partial(self._other_changed, kind))
 
     def _wake_rivals(self, canary: Canary) -> None:
@@ -99,9 +101,8 @@ class Watch:
         for rival in self._world.registry.rivals(canary):
             self._schedule.wake(rival.key)
 
-    def _route_kinds(self, canary: Canary) -> Iterator[Kind]:
-        router = router_for(canary.provider(self._world.settings.mesh_provider))
-        yield from router.kinds if router else ()
+    def _router(self, canary: Canary) -> Router | None:
+        return router_for(canary.provider(self._world.settings.mesh_provider))
 
     def _references(self, canary: Canary, workload: Workload | None) -> Iterator[Reference]:
         if workload is not None:
@@ -109,8 +110,9 @@ class Watch:
             yield workload.kind, canary.namespace, canary.primary_name
         for name in canary.service_names:
             yield SERVICE, canary.namespace, name
-        for kind in self._route_kinds(canary):
-            yield kind, canary.namespace, canary.service_names.apex
+        router = self._router(canary)
+        if router is not None:
+            yield from router.places(canary)
 
     def _follow_config(self, kind: Kind) -> None:
         self._subscribe(kind, partial(self._config_changed, kind), "config")

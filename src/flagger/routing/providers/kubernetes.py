@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from flagger.api.canary import Canary
 from flagger.kube.objects import Kind, Object
 from flagger.rollout.state import Feature, Split
-from flagger.routing.base import Live
+from flagger.routing.base import Live, Place
 
 
 class Kubernetes:
@@ -17,10 +17,18 @@ class Kubernetes:
     kinds: Sequence[Kind] = ()
     early = False
 
-    def desired(self, canary: Canary, split: Split) -> Sequence[Object]:
+    def places(self, canary: Canary) -> Sequence[Place]:
+        """None."""
+        return ()
+
+    def desired(self, canary: Canary, split: Split, live: Live) -> Sequence[Object]:
         """No objects."""
         return ()
 
     def split_of(self, canary: Canary, live: Live) -> Split:
         """A run past its first iteration counts as being on the canary, as upstream reports it."""
         return Split(100 if canary.status.iterations > 0 else 0)
+
+    def handed_back(self, canary: Canary, live: Live) -> Mapping[Place, Object | None]:
+        """Nothing: the Services have their own way back."""
+        return {}

@@ -6,12 +6,12 @@ first, then the canary. What is owned and not wanted is None.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from flagger.api.canary import Canary
 from flagger.kube.objects import Kind, Object
 from flagger.rollout.state import Feature, Split
-from flagger.routing.base import Live, RouteError
+from flagger.routing.base import Live, Place, RouteError
 from flagger.routing.manifest import manifest
 from flagger.routing.providers.gateway_api.filters import mirror_to, service_filters
 from flagger.routing.providers.gateway_api.matches import service_matches, tested_matches
@@ -31,7 +31,11 @@ class GatewayApi:
         self.kinds: Sequence[Kind] = (self.route_kind,)
         self._current = version == "v1"
 
-    def desired(self, canary: Canary, split: Split) -> Sequence[Object]:
+    def places(self, canary: Canary) -> Sequence[Place]:
+        """The one HTTPRoute."""
+        return (self._place(canary),)
+
+    def desired(self, canary: Canary, split: Split, live: Live) -> Sequence[Object]:
         """The HTTPRoute; see `Router.desired`."""
         service = canary.spec.service
         if not service.gateway_refs:
@@ -48,18 +52,25 @@ class GatewayApi:
 
     def split_of(self, canary: Canary, live: Live) -> Split:
         """The weights of the last rule that names both sides; see `Router.split_of`."""
-        name, where = canary.service_names.apex, f"{canary.service_names.apex}.{canary.namespace}"
-        route = live.get(("HTTPRoute", name))
+        place = self._place(canary)
+        route = live.get(place)
         if route is None:
-            raise RouteError(f"HTTPRoute {where} not found")
+            raise RouteError(f"{place} not found")
         splits = [_split_of(rule, canary) for rule in route["spec"].get("rules") or ()]
         found = [split for split in splits if split is not None]
         if not found:
             _, primary, candidate = canary.service_names
-            raise RouteError(f"HTTPRoute {where} has no rule with the backends {primary} and {candidate}")
+            raise RouteError(f"{place} has no rule with the backends {primary} and {candidate}")
         if self._current:
-            _check_accepted(route, where, found[-1])
+            _check_accepted(route, place, found[-1])
         return found[-1]
+
+    def handed_back(self, canary: Canary, live: Live) -> Mapping[Place, Object | None]:
+        """Nothing: the route goes with the Canary, or stays on the primary where it was there before."""
+        return {}
+
+    def _place(self, canary: Canary) -> Place:
+        return Place(self.route_kind, canary.namespace, canary.service_names.apex)
 
     def _rules(self, canary: Canary, split: Split) -> Iterator[Object]:
         """The weighted rule; in an A/B test that of the matching requests, and then one for all others."""
@@ -121,7 +132,7 @@ def _split_of(rule: Object, canary: Canary) -> Split | None:
     return Split(round(100 * weights[candidate] / total) if total else 0, mirrored)
 
 
-def _check_accepted(route: Object, where: str, written: Split) -> None:
+def _check_accepted(route: Object, place: Place, written: Split) -> None:
     """Wait for the Gateways to have taken over the current form of the route.
 
     Raises:
@@ -137,7 +148,7 @@ def _check_accepted(route: Object, where: str, written: Split) -> None:
             if condition["type"] == "Accepted" and (condition["status"] != "True" or seen < generation):
                 parent = status["parentRef"].get("name")
                 raise RouteError(
-                    f"HTTPRoute {where} is not accepted by {parent}: Accepted={condition['status']} "
+                    f"{place} is not accepted by {parent}: Accepted={condition['status']} "
                     f"{condition.get('reason', '')} at generation {seen}, the route is at {generation}",
                     written,
                 )
