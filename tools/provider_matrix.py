@@ -14,8 +14,8 @@ STRATEGIES = ("canary", "A/B", "blue/green", "mirror", "affinity")
 INTRODUCTION = """# Providers
 
 Written by `make providers` from end-to-end runs on the sandbox: for each provider and strategy a release is held at
-every step while {requests} users ask, each once, through a real Envoy that was configured from the objects which the operator
-wrote. The new version's share must be the weight within the binomial error (5 σ), and no request may fail.
+every step while {requests} users ask, each once, through a real Envoy that was configured from the objects which the
+operator wrote. The new version's share must be the weight within the binomial error (5 σ), and no request may fail.
 
 """
 REQUESTS = 300
