@@ -180,6 +180,11 @@ class Canary(Model):
         return self.spec.service.target_port or self.spec.service.port
 
     @property
+    def is_tcp(self) -> bool:
+        """Say whether the Services take connections of which nothing more is known."""
+        return self.spec.service.app_protocol.lower() == "tcp"
+
+    @property
     def progress_deadline(self) -> timedelta:
         """Return the time without progress after which an unready workload has failed; may be negative."""
         limit = self.spec.progress_deadline_seconds

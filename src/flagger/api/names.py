@@ -33,6 +33,8 @@ KNATIVE_PRIMARY_REVISION: Final = "flagger.app/primary-revision"
 
 ORIGINAL_CONFIGURATION: Final = "flagger.kubernetes.io/original-configuration"
 """On an adopted VirtualService: JSON of the spec found before, for the revert."""
+ORIGINAL_METADATA: Final = f"{RELEASE_GROUP}/original-metadata"
+"""On the same: JSON of the labels and annotations that we wrote over, null for those that were not there."""
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 """Written by kubectl; preferred over our own copy when reverting."""
 

@@ -13,13 +13,20 @@ from flagger.routing.held import Layout
 from flagger.routing.in_place import InPlace, place_of
 from flagger.routing.providers.gateway_api.router import GatewayApi
 from flagger.routing.providers.istio.in_place import VIRTUAL_SERVICE
+from flagger.routing.providers.istio.router import Istio
 from flagger.routing.providers.kubernetes import Kubernetes
 
 ROUTERS: Mapping[str, Callable[[], Router]] = {
     "gatewayapi:v1": partial(GatewayApi, version="v1"),
     "gatewayapi:v1beta1": partial(GatewayApi, version="v1beta1"),
+    "istio": Istio,
     "kubernetes": Kubernetes,
 }
+
+TCP_ROUTERS: Mapping[str, Callable[[], Router]] = {
+    "istio": partial(Istio, tcp=True),
+}
+"""Providers that route connections instead of requests where `service.appProtocol` is tcp."""
 
 IN_PLACE: Mapping[str, Sequence[Layout]] = {
     "istio": (VIRTUAL_SERVICE,),
@@ -40,7 +47,8 @@ def router_of(canary: Canary, default: str) -> Router | None:
     """
     provider = canary.provider(default)
     if not canary.route_refs:
-        return router_for(provider)
+        make = TCP_ROUTERS.get(provider) if canary.is_tcp else None
+        return make() if make else router_for(provider)
     layouts = [_layout_of(ref, provider) for ref in canary.route_refs]
     found = [layout for layout in layouts if layout is not None]
     if len(found) < len(layouts):
