@@ -43,17 +43,22 @@ from flagger.kube.objects import (
     resource_version_of,
 )
 from flagger.kube.transport import Request, Transport
+from flagger.routing.table import ROUTERS
 from flagger.runtime.kinds import CANARY
 from flagger.sandbox.apiserver import ApiServer
-from flagger.sandbox.crds import manifests as gateway_crds
+from flagger.sandbox.crds import manifests as routing_crds
 from flagger.workloads.checksums import SLIM
 
 SHOP = "shop"
 WITHIN = 10.0  # seconds that anything eventual may take
 ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 METRIC_TEMPLATE = Kind("flagger.app", "v1beta1", "MetricTemplate", "metrictemplates")
-KINDS = {
-    kind.kind: kind for kind in (CANARY, DEPLOYMENT, HPA, METRIC_TEMPLATE, NAMESPACE, REPLICA_SET, ROUTE)
+VIRTUAL_SERVICE = Kind("networking.istio.io", "v1beta1", "VirtualService", "virtualservices")
+ROUTING = tuple(
+    dict.fromkeys([VIRTUAL_SERVICE, *(kind for make in ROUTERS.values() for kind in make().kinds)])
+)
+KINDS = {kind.kind: kind for kind in reversed(ROUTING)} | {
+    kind.kind: kind for kind in (CANARY, DEPLOYMENT, HPA, METRIC_TEMPLATE, NAMESPACE, REPLICA_SET)
 }
 KINDS |= {kind.kind: kind for kind in (CONFIG_MAP, DAEMON_SET, SECRET, SERVICE)}
 
@@ -166,7 +171,7 @@ def connection_to(server: ApiServer) -> Connection:
 
 @asynccontextmanager
 async def a_lab(definitions: Iterable[Object] | None = None) -> AsyncIterator[Lab]:
-    """A server with our CRDs and that of HTTPRoutes (or the given ones), and the namespace `shop`."""
+    """A server with our CRDs and those of all routers (or the given ones), and the namespace `shop`."""
     async with ApiServer() as server, Client(connection_to(server)) as client:
         for definition in the_definitions() if definitions is None else definitions:
             await client.create(CRD, definition)
@@ -223,15 +228,16 @@ async def _seen_by_an_operator(client: Client, server: ApiServer | None) -> Asyn
 
 @pytest.fixture
 async def lab() -> AsyncIterator[Lab]:
-    """A server of this test's own, with our CRDs and that of HTTPRoutes."""
+    """A server of this test's own, with our CRDs and those of all routers."""
     async with a_lab() as found:
         yield found
 
 
 @cache
 def the_definitions() -> list[Object]:
-    """Our CRDs and that of HTTPRoutes."""
-    routes = [item for item in gateway_crds() if item["spec"]["names"]["kind"] == "HTTPRoute"]
+    """Our CRDs and those of all routers."""
+    resources = {kind.resource for kind in ROUTING}
+    routes = [item for item in routing_crds() if item["metadata"]["name"] in resources]
     return [*crds.manifests(), *routes]
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from flagger.api.canary import Canary
 from flagger.kube.objects import Kind, Object, annotations_of, labels_of
 from flagger.rollout.state import AWAY, HOME, Feature, Split
 from flagger.routing.base import RouteError, Router
+from flagger.routing.overlay import overlay
 from flagger.routing.sync import Routes
 from flagger.routing.table import ROUTERS, router_for
 from tests.fakes.cluster import SHOP, Lab
@@ -25,9 +27,15 @@ def router_of(provider: str) -> Router:
 
 
 def main_object(router: Router) -> tuple[Kind, str]:
-    """The object that holds the split."""
-    (desired, *_) = router.desired(basket(), HOME, {})
-    return router.kinds[0], desired["metadata"]["name"]
+    """The object that holds the split, which is of the router's first kind."""
+    kind = router.kinds[0]
+    return kind, made(router, basket(), kind)["metadata"]["name"]
+
+
+def made(router: Router, canary: Canary, kind: Kind) -> Object:
+    """The first object of a kind as a router makes it."""
+    objects: list[Object] = [overlay(None, desired) for desired in router.desired(canary, HOME, {})]
+    return next(obj for obj in objects if obj["kind"] == kind.kind)
 
 
 async def written(lab: Lab, provider: str, split: Split = HOME) -> tuple[Routes, Router]:
@@ -125,8 +133,8 @@ async def test_metadata_of_others_survives(lab: Lab, provider: str) -> None:
 async def test_an_object_that_was_there_is_used_but_not_adopted(lab: Lab, provider: str) -> None:
     """It is brought into shape, and it outlives the Canary: no owner is added."""
     router = router_of(provider)
-    (mine, *_) = router.desired(basket(provider), HOME, {})
     kind, name = main_object(router)
+    mine = made(router, basket(provider), kind)
     theirs = {key: value for key, value in mine.items() if key != "metadata"}
     theirs["metadata"] = {"name": name, "namespace": SHOP}
     await lab.client.create(kind, theirs)

@@ -33,8 +33,15 @@ KNATIVE_PRIMARY_REVISION: Final = "flagger.app/primary-revision"
 
 ORIGINAL_CONFIGURATION: Final = "flagger.kubernetes.io/original-configuration"
 """On an adopted VirtualService: JSON of the spec found before, for the revert."""
+ORIGINAL_METADATA: Final = f"{RELEASE_GROUP}/original-metadata"
+"""On the same: JSON of the labels and annotations that we wrote over, null for those that were not there."""
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 """Written by kubectl; preferred over our own copy when reverting."""
+
+ROUTE_REFS: Final = f"{RELEASE_GROUP}/route-refs"
+"""On a Canary: `spec.service.routeRefs` as JSON, for clusters whose CRD doesn't know the field and drops it."""
+USERS_WEIGHTS: Final = f"{RELEASE_GROUP}/users-weights"
+"""On a user's route while its weights are ours: JSON of those to put back, by Canary."""
 
 KEDA_PAUSED_REPLICAS: Final = "autoscaling.keda.sh/paused-replicas"
 """On the target's ScaledObject (value `0`) while the target is idle."""

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from flagger.kube.objects import Object
 
 
+@dataclass(frozen=True, slots=True)
+class Exactly:
+    """Part of a desired object that replaces what is live as a whole: all of it is ours."""
+
+    value: Any
+
+
 def overlay(live: Any, desired: Any) -> Any:
-    """`live` with every field of `desired`; a None in `desired` takes the field away.
+    """`live` with every field of `desired`; a None in `desired` takes the field away, an `Exactly` replaces it.
 
     Lists of objects are laid over element by element while their lengths agree; any other list is replaced.
     """
     match live, desired:
+        case _, Exactly(value):
+            return value
         case dict(), dict():
             return _objects(live, desired)
         case list(), list() if _alike(live, desired):

@@ -4,7 +4,15 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from flagger.kube.objects import ENDPOINT_SLICE, ENDPOINTS, NAMESPACE, POD, SECRET, SERVICE, Kind, Object
-from flagger.sandbox.dataplane.kinds import GATEWAY, GATEWAY_CLASS, GRPC_ROUTE, HTTP_ROUTE, REFERENCE_GRANT
+from flagger.sandbox.dataplane.kinds import (
+    GATEWAY,
+    GATEWAY_CLASS,
+    GRPC_ROUTE,
+    HTTP_ROUTE,
+    ISTIO_GATEWAY,
+    REFERENCE_GRANT,
+    VIRTUAL_SERVICE,
+)
 from flagger.sandbox.dataplane.routes import HttpListener
 from flagger.sandbox.dataplane.snapshot import Site, Snapshot
 from flagger.sandbox.dataplane.translators.base import Contribution
@@ -13,6 +21,7 @@ from tests.sandbox.dataplane.objects import a_gateway, a_service, meta
 
 KINDS = (
     *(ENDPOINT_SLICE, ENDPOINTS, NAMESPACE, POD, SECRET, SERVICE),
+    *(ISTIO_GATEWAY, VIRTUAL_SERVICE),
     *(GATEWAY, GATEWAY_CLASS, GRPC_ROUTE, HTTP_ROUTE, REFERENCE_GRANT),
 )
 CIDR = IPv4Network("127.96.0.0/16")

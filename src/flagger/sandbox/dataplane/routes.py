@@ -37,6 +37,7 @@ class NamedMatch:
     name: str
     kind: MatchKind
     value: str = ""
+    inverted: bool = False  # must it not hold?
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,15 @@ class PathRewrite:
 
 
 @dataclass(frozen=True, slots=True)
+class Retries:
+    """How often a request is sent again, and after what, in Envoy's words; instead of what is usual here."""
+
+    attempts: int
+    on: str
+    statuses: tuple[int, ...] = ()  # those that "retriable-status-codes" is about
+
+
+@dataclass(frozen=True, slots=True)
 class Forward:
     """Pass the request on to one of the targets, chosen by weight; 500 if no weight is above 0."""
 
@@ -98,6 +108,7 @@ class Forward:
     path: PathRewrite | None = None
     timeout: timedelta = timedelta(0)  # for the whole answer; 0 is no limit
     try_timeout: timedelta = timedelta(0)  # for one attempt
+    retries: Retries | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +143,16 @@ class Cors:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """What is done to requests on purpose, each to a share in percent: made to wait, or answered with an error."""
+
+    delay: timedelta = timedelta(0)
+    delayed: float = 0
+    status: int = 0
+    aborted: float = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """What happens to the requests of one match; the first rule of a host that matches wins."""
 
@@ -140,6 +161,7 @@ class Rule:
     request: HeaderEdit = UNCHANGED
     response: HeaderEdit = UNCHANGED
     cors: Cors | None = None
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +201,7 @@ class HttpListener:
 
 @dataclass(frozen=True, slots=True)
 class TcpListener:
-    """Bytes at an address, passed on to one cluster."""
+    """Bytes at an address, passed on to one cluster, or divided by weight where there are `targets`."""
 
     name: str
     address: str
@@ -187,6 +209,7 @@ class TcpListener:
     bound: int
     cluster: str
     names: tuple[str, ...] = ()
+    targets: tuple[Target, ...] = ()
 
 
 Listener = HttpListener | TcpListener
