@@ -61,7 +61,7 @@ async def view(world: World, stored: Object, canary: Canary, last_reason: str) -
         KubeError: what it looks at can't be read.
     """
     provider = canary.provider(world.settings.mesh_provider)
-    router, workload = router_for(provider), world.workloads.of(canary)
+    router, workload = router_for(provider, world.settings.route_flags), world.workloads.of(canary)
     default, everywhere = world.settings.mesh_provider, not world.settings.no_cross_namespace_refs
     findings = validate(canary, provider=default, cross_namespace=everywhere)
     faults = (finding.error for finding in findings if finding.is_error)
