@@ -14,19 +14,20 @@ from flagger.routing.base import Place, RouteError, Router
 from flagger.routing.overlay import overlay
 from flagger.routing.sync import Routes
 from flagger.routing.table import ROUTERS, router_for
-from tests.fakes.cluster import SHOP, Lab
+from tests.fakes.cluster import SHOP, Lab, a_lab, the_definitions
 from tests.routing.examples import basket, needed
-
-SPLITS = [HOME, Split(10), Split(30), Split(50), AWAY]
-WRITING = [provider for provider in ROUTERS if router_for(provider).features]
-everyone = pytest.mark.parametrize("provider", ROUTERS)
-who_writes = pytest.mark.parametrize("provider", WRITING)
 
 
 def router_of(provider: str) -> Router:
     router = router_for(provider)
     assert router is not None
     return router
+
+
+SPLITS = [HOME, Split(10), Split(30), Split(50), AWAY]
+WRITING = [provider for provider in ROUTERS if router_for(provider).features]
+everyone = pytest.mark.parametrize("provider", ROUTERS)
+who_writes = pytest.mark.parametrize("provider", WRITING)
 
 
 def made(provider: str, router: Router) -> Sequence[Object]:
@@ -200,6 +201,24 @@ async def test_a_conflict_is_tried_again(lab: Lab, provider: str) -> None:
 
     assert await routes.split(basket(provider), router) == Split(10)
     assert labels_of(await lab.get(kind, name)) == {"theirs": "1"}
+
+
+@pytest.mark.parametrize(
+    "provider", [name for name in WRITING if router_of(name).kinds[0].group != "networking.k8s.io"]
+)
+async def test_a_cluster_without_the_kind(provider: str) -> None:
+    """The message says which object can't be read, which kind is missing and what to do."""
+    ours = [item for item in the_definitions() if item["spec"]["group"] == "flagger.app"]
+    router = router_of(provider)
+    kind, name = main_object(provider, router)
+    async with a_lab(ours) as lab:
+        routes, canary = Routes(lab.cluster), basket(provider)
+        for act in (routes.split(canary, router), routes.reconcile(canary, router, HOME)):
+            with pytest.raises(
+                RouteError,
+                match=rf"{kind.kind} {name}\.shop .*doesn't serve {kind.resource}.*install its CRD",
+            ):
+                await act
 
 
 @who_writes
