@@ -9,7 +9,7 @@ import pytest
 from flagger.kube.objects import INGRESS, Object, annotations_of
 from flagger.rollout.state import AWAY, HOME, Split
 from flagger.routing.base import Router
-from flagger.routing.providers.contour import HTTP_PROXY
+from flagger.routing.providers.contour.router import HTTP_PROXY
 from flagger.routing.providers.gloo.router import ROUTE_TABLE
 from flagger.routing.providers.gloo.upstreams import UPSTREAM
 from flagger.routing.sync import Routes

@@ -12,7 +12,8 @@ from flagger.api.references import ObjectRef
 from flagger.routing.base import NO_FLAGS, Flags, Router
 from flagger.routing.held import Layout
 from flagger.routing.in_place import InPlace, place_of
-from flagger.routing.providers.contour import Contour
+from flagger.routing.providers.contour.in_place import HTTP_PROXY
+from flagger.routing.providers.contour.router import Contour
 from flagger.routing.providers.gateway_api.router import GatewayApi
 from flagger.routing.providers.gloo.router import Gloo
 from flagger.routing.providers.istio.in_place import VIRTUAL_SERVICE
@@ -37,6 +38,7 @@ ROUTERS: Mapping[str, Callable[[], Router] | Flagged] = {
 }
 
 IN_PLACE: Mapping[str, Sequence[Layout]] = {
+    "contour": (HTTP_PROXY,),
     "istio": (VIRTUAL_SERVICE,),
 }
 """The kinds of users' own routes whose weights can be moved, by provider."""
