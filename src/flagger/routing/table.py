@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from flagger.api.canary import Canary
+from flagger.api.canary import VARIANTS, Canary
 from flagger.api.errors import FieldError
 from flagger.api.references import ObjectRef
 from flagger.routing.base import NO_FLAGS, Flags, Router
@@ -43,14 +43,14 @@ IN_PLACE: Mapping[str, Sequence[Layout]] = {
 }
 """The kinds of users' own routes whose weights can be moved, by provider."""
 
-VARIANTS = {"gloo:": "gloo"}
-"""Beginnings of names that stand for a row of the table, whatever follows."""
-
 
 def router_for(provider: str, flags: Flags = NO_FLAGS) -> Router | None:
-    """The router of a provider under the operator's flags; None for one that there is no router for."""
-    row = next((row for start, row in VARIANTS.items() if provider.startswith(start)), provider)
-    match ROUTERS.get(row):
+    """The router of a provider under the operator's flags; None for one that there is no router for.
+
+    A variant that has no row of its own is the same as the provider without it.
+    """
+    plain = next((name for name in VARIANTS if provider.startswith(f"{name}:")), provider)
+    match ROUTERS.get(provider) or ROUTERS.get(plain):
         case Flagged(make):
             return make(flags)
         case None:

@@ -12,7 +12,7 @@ from flagger.sandbox.dataplane.translators.gateway_api import GatewayApi
 from flagger.sandbox.dataplane.translators.table import kinds_read
 from tests.sandbox.dataplane.objects import a_gateway, a_service, meta
 
-KINDS = kinds_read()
+KINDS = tuple(kinds_read())
 CIDR = IPv4Network("127.96.0.0/16")
 EDGE = "127.96.0.253"
 RELEASE = (

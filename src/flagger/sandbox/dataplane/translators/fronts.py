@@ -7,9 +7,9 @@ Where a cluster has a controller with pods, the sandbox has Envoy: a Service wit
 from collections.abc import Iterator, Sequence
 
 from flagger.kube.objects import SERVICE, Object, labels_of, name_of, namespace_of
-from flagger.sandbox.dataplane.routes import VirtualHost
+from flagger.sandbox.dataplane.routes import MISSING_CLUSTER, VirtualHost
 from flagger.sandbox.dataplane.snapshot import Snapshot
-from flagger.sandbox.dataplane.translators.services import listener_name, tcp_ports
+from flagger.sandbox.dataplane.translators.services import cluster_name, listener_name, tcp_ports
 
 INGRESS_LABEL = "sandbox.flagger.app/ingress"
 
@@ -42,3 +42,12 @@ def at_fronts(
         for domain in host.domains:
             served.setdefault(domain, VirtualHost((domain,), host.rules))
     return dict.fromkeys(front_doors(seen, family), tuple(served.values()))
+
+
+def cluster_of(seen: Snapshot, namespace: str, service: str, port: int | str) -> str:
+    """The cluster of a Service port, given by number or name; requests for one that isn't there get 500."""
+    found = seen.get(SERVICE, namespace, service)
+    for declared in tcp_ports(found) if found else ():
+        if port in (declared["port"], declared.get("name")):
+            return cluster_name(namespace, service, declared["port"])
+    return MISSING_CLUSTER

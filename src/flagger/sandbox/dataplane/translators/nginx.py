@@ -22,9 +22,8 @@ from flagger.sandbox.dataplane.routes import (
 )
 from flagger.sandbox.dataplane.snapshot import Snapshot
 from flagger.sandbox.dataplane.translators.base import Contribution
-from flagger.sandbox.dataplane.translators.fronts import doors_of, front_services
+from flagger.sandbox.dataplane.translators.fronts import cluster_of, doors_of, front_services
 from flagger.sandbox.dataplane.translators.gateway.rules import check_regex, rank
-from flagger.sandbox.dataplane.translators.services import cluster_of
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 PREFIX_ANNOTATION = "sandbox.flagger.app/annotations-prefix"

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from flagger.kube.objects import ENDPOINT_SLICE, ENDPOINTS, POD, SERVICE, Object, name_of, namespace_of
 from flagger.sandbox.dataplane.endpoints import endpoints_of
 from flagger.sandbox.dataplane.routes import (
-    MISSING_CLUSTER,
     Cluster,
     HttpListener,
     Listener,
@@ -45,15 +44,6 @@ class Services:
 def cluster_name(namespace: str, service: str, port: int) -> str:
     """`shop_checkout-canary_80`: what Envoy's metrics call the pods behind a Service port."""
     return f"{namespace}_{service}_{port}"
-
-
-def cluster_of(seen: Snapshot, namespace: str, service: str, port: int | str) -> str:
-    """The cluster of a Service port, which is called by number or name; requests for one that isn't get 500."""
-    found = seen.get(SERVICE, namespace, service)
-    for declared in tcp_ports(found) if found is not None else ():
-        if port in {declared["port"], declared.get("name")}:
-            return cluster_name(namespace, service, declared["port"])
-    return MISSING_CLUSTER
 
 
 def listener_name(namespace: str, service: str, port: int) -> str:

@@ -15,8 +15,8 @@ from flagger.sandbox.dataplane.routes import (
 )
 from flagger.sandbox.dataplane.snapshot import Snapshot
 from flagger.sandbox.dataplane.translators.durations import duration_of
+from flagger.sandbox.dataplane.translators.fronts import cluster_of
 from flagger.sandbox.dataplane.translators.httpproxy.conditions import Conditions
-from flagger.sandbox.dataplane.translators.services import cluster_of
 
 
 def rule_of(route: Object, conditions: Conditions, proxy: Object, seen: Snapshot, cors: Cors | None) -> Rule:

@@ -15,7 +15,7 @@ from flagger.sandbox.dataplane.routes import (
 )
 from flagger.sandbox.dataplane.snapshot import Snapshot
 from flagger.sandbox.dataplane.translators.durations import duration_of
-from flagger.sandbox.dataplane.translators.services import cluster_of
+from flagger.sandbox.dataplane.translators.fronts import cluster_of
 
 
 def action_of(route: Object, match: Match, seen: Snapshot) -> Forward | Answer:
