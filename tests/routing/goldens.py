@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from flagger.api.canary import Canary
+from flagger.kube.errors import AlreadyExists
 from flagger.kube.objects import NAMESPACE, Object, name_of, namespace_of
 from flagger.routing.base import Flags, Live, Place, Router
 from flagger.routing.table import router_for
@@ -53,5 +55,6 @@ async def add_all(lab: Lab, live: Live) -> None:
     """Create what is there before."""
     for place, obj in live.items():
         if place.namespace != SHOP:
-            await lab.client.create(NAMESPACE, {"metadata": {"name": place.namespace}})
+            with suppress(AlreadyExists):  # on a server that other tests share
+                await lab.client.create(NAMESPACE, {"metadata": {"name": place.namespace}})
         await lab.add(obj, kinds=[place.kind])

@@ -141,6 +141,7 @@ DAMAGED = [
     ("contour", {"spec": {}}, r"spec\.routes\[0\] of HTTPProxy basket\.shop doesn't have the services"),
     ("contour", {"spec": {"routes": [{"services": [{"name": "basket-primary"}]}]}}, "and basket-canary"),
     ("gloo", {"spec": {"routes": []}}, r"spec\.routes\[0\] of RouteTable basket\.shop doesn't lead to"),
+    ("gloo", {"spec": {"routes": [{"routeAction": {"multi": {"destinations": [{}]}}}]}}, "doesn't lead to"),
     ("gloo", {"spec": {"routes": [{"delegateAction": {}}]}}, "and shop-basket-canaryupstream-8080"),
     ("nginx", nginx_weight("much"), r"canary-weight is 'much', .* 0 to 100 in Ingress basket-public-canary"),
     ("nginx", nginx_weight("101"), r"annotation nginx\.ingress\.kubernetes\.io/canary-weight is '101'"),

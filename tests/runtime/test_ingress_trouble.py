@@ -186,3 +186,27 @@ async def test_somebody_changes_the_route_whenever_we_do(bench: Bench) -> None:
     bench.restart()
     await bench.tick()
     assert (await bench.lab.get(HTTP_PROXY))["spec"] != before
+
+
+@pytest.mark.parametrize(
+    ("provider", "flags", "kind", "name", "expected"),
+    [
+        ("contour", {"ingress_class": "edge"}, HTTP_PROXY, "checkout", "'ingressClassName': 'edge'"),
+        (
+            "nginx",
+            {"ingress_annotations_prefix": "ingress.test"},
+            INGRESS,
+            "public-canary",
+            "'ingress.test/canary-weight': '0'",
+        ),
+    ],
+)
+async def test_flags_reach_the_routes(
+    lab: Lab, provider: str, flags: dict[str, Any], kind: Kind, name: str, expected: str
+) -> None:
+    """What the operator's flags say is in every object."""
+    async with a_bench(lab, **flags) as bench:
+        await lab.add(an_ingress(), kinds=[INGRESS])
+        await bench.initialized(a_target(), a_canary(provider=provider, ingressRef=REF))
+
+        assert expected in str(await lab.get(kind, name))

@@ -133,6 +133,7 @@ TO_CHECKOUT = {"inheritablePathMatchers": True, "routeAction": {"single": DIRECT
             {**TO_CHECKOUT, "options": {"timeout": "long"}}, "options.timeout: 'long'", id="timeout"
         ),
         pytest.param({**TO_CHECKOUT, "matchers": [{"regex": "("}]}, "no regular expression", id="path"),
+        pytest.param({**TO_CHECKOUT, "matchers": [{"headers": [{}]}]}, "has no name", id="nameless"),
         pytest.param(
             {**TO_CHECKOUT, "matchers": [{"headers": [{"name": "x", "value": "(", "regex": True}]}]},
             "matchers.x: '(' is no regular expression",

@@ -114,4 +114,5 @@ def _weights(route: Object) -> Iterator[tuple[str, int]]:
     """The names of the Upstreams that a route leads to, with their weights."""
     multi = (route.get("routeAction") or {}).get("multi") or {}
     for entry in multi.get("destinations") or ():
-        yield entry["destination"].get("upstream", {}).get("name", ""), entry.get("weight", 0)
+        upstream = (entry.get("destination") or {}).get("upstream") or {}
+        yield upstream.get("name", ""), max(0, entry.get("weight") or 0)

@@ -41,7 +41,7 @@ def _targets(action: Object, seen: Snapshot) -> Iterator[Target]:
     if action.get("single"):
         yield Target(_cluster(action["single"], seen))
     for entry in (action.get("multi") or {}).get("destinations") or ():
-        yield Target(_cluster(entry.get("destination") or {}, seen), entry.get("weight") or 0)
+        yield Target(_cluster(entry.get("destination") or {}, seen), max(0, entry.get("weight") or 0))
 
 
 def _cluster(destination: Object, seen: Snapshot) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from flagger.api.errors import FieldError
 from flagger.kube.objects import Object
 from flagger.sandbox.dataplane.routes import Match, MatchKind, NamedMatch, PathMatch
 from flagger.sandbox.dataplane.translators.gateway.rules import check_regex
@@ -35,13 +36,15 @@ def _matches(matcher: Object) -> Iterator[Match]:
     if matcher.get("regex"):
         check_regex("matchers.regex", matcher["regex"])
     paths = [PathMatch(kind, matcher[name]) for name, kind in PATHS.items() if matcher.get(name)]
-    headers = tuple(_named(entry, entry["name"].lower()) for entry in matcher.get("headers") or ())
-    query = tuple(_named(entry, entry["name"]) for entry in matcher.get("queryParameters") or ())
+    headers = tuple(_named(entry, entry.get("name", "").lower()) for entry in matcher.get("headers") or ())
+    query = tuple(_named(entry, entry.get("name", "")) for entry in matcher.get("queryParameters") or ())
     for method in matcher.get("methods") or [""]:
         yield Match(paths[0] if paths else PathMatch(), method, headers, query)
 
 
 def _named(entry: Object, name: str) -> NamedMatch:
+    if not name:
+        raise FieldError("matchers", "a header or query parameter has no name", "name it")
     if not entry.get("value"):
         return NamedMatch(name, MatchKind.PRESENT)
     if not entry.get("regex"):
