@@ -36,9 +36,9 @@ def cannot(canary: Canary, field: str, problem: str, fix: str) -> RouteError:
 
 def _headers(canary: Canary, index: int, api: str) -> Iterator[Header]:
     match, field = canary.spec.analysis.match[index], f"spec.analysis.match[{index}]"
-    others = {"queryParams": match.query_params, "sourceLabels": match.source_labels}
-    for name in [name for name, given in others.items() if given]:
-        raise cannot(canary, f"{field}.{name}", f"{api} can match by headers only", "use headers")
+    for name, given in (("queryParams", match.query_params), ("sourceLabels", match.source_labels)):
+        if given:
+            raise cannot(canary, f"{field}.{name}", f"{api} can match by headers only", "use headers")
     if not match.headers:
         raise cannot(canary, field, "it would select every request", "add headers")
     for name in sorted(match.headers):

@@ -92,6 +92,17 @@ def test_proxies_that_nobody_includes_are_orphaned() -> None:
 CORS = {"allowOrigin": ["*"], "allowMethods": ["GET"], "maxAge": "10m"}
 
 
+def test_of_proxies_with_the_same_host_none_is_served() -> None:
+    """Nobody knows which one is meant; both say so."""
+    both = [an_object(name, virtualhost={"fqdn": "a.test"}, routes=[route()]) for name in ("one", "two")]
+
+    found = translated(Contour(), "contour", {HTTP_PROXY: both})
+
+    for name in ("one", "two"):
+        assert "several proxies have a.test" in status_of(found, HTTP_PROXY, name)["description"]
+    assert found.fronts == {"service_shop_door_80": ()}
+
+
 def test_a_faulty_virtual_host() -> None:
     """The field is named, and the host serves nothing."""
     virtual = {"fqdn": "a.test", "corsPolicy": {**CORS, "maxAge": "s"}}

@@ -4,6 +4,7 @@ Prefixes are whole segments here. Of a route's retry policy only the time limit 
 itself repeats what no pod has seen.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -37,10 +38,22 @@ class Contour:
     def translate(self, seen: Snapshot) -> Contribution:
         """The hosts of all root proxies, at the controller's front doors, and all statuses."""
         reading = Reading(seen)
-        roots = [proxy for proxy in seen.all(HTTP_PROXY) if proxy["spec"].get("virtualhost")]
-        hosts = [_host(root, reading) for root in roots]
+        hosts = [_host(root, reading) for root in _roots(reading)]
         reports = tuple(_report(proxy, reading) for proxy in seen.all(HTTP_PROXY))
         return Contribution(fronts=at_fronts(seen, "contour", hosts), reports=reports)
+
+
+def _roots(reading: Reading) -> Iterator[Object]:
+    """The proxies with a host name that no other one has: of several, none is served."""
+    roots = [proxy for proxy in reading.seen.all(HTTP_PROXY) if proxy["spec"].get("virtualhost")]
+    names = Counter(root["spec"]["virtualhost"]["fqdn"] for root in roots)
+    for root in roots:
+        name = root["spec"]["virtualhost"]["fqdn"]
+        if names[name] == 1:
+            yield root
+        else:
+            error = FieldError("spec.virtualhost.fqdn", f"several proxies have {name}", "choose another name")
+            reading.problems[key_of(root)] = str(error)
 
 
 def _host(root: Object, reading: Reading) -> VirtualHost:
