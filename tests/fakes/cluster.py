@@ -43,7 +43,7 @@ from flagger.kube.objects import (
     resource_version_of,
 )
 from flagger.kube.transport import Request, Transport
-from flagger.routing.table import ROUTERS
+from flagger.routing.table import ROUTERS, router_for
 from flagger.runtime.kinds import CANARY
 from flagger.sandbox.apiserver import ApiServer
 from flagger.sandbox.crds import manifests as routing_crds
@@ -55,7 +55,7 @@ ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 METRIC_TEMPLATE = Kind("flagger.app", "v1beta1", "MetricTemplate", "metrictemplates")
 VIRTUAL_SERVICE = Kind("networking.istio.io", "v1beta1", "VirtualService", "virtualservices")
 ROUTING = tuple(
-    dict.fromkeys([VIRTUAL_SERVICE, *(kind for make in ROUTERS.values() for kind in make().kinds)])
+    dict.fromkeys([VIRTUAL_SERVICE, *(kind for name in ROUTERS for kind in router_for(name).kinds)])
 )
 KINDS = {kind.kind: kind for kind in reversed(ROUTING)} | {
     kind.kind: kind for kind in (CANARY, DEPLOYMENT, HPA, METRIC_TEMPLATE, NAMESPACE, REPLICA_SET)
@@ -96,10 +96,11 @@ class Lab:
     told: Client
     sent: list[Request] = field(default_factory=list)
 
-    async def add(self, *objects: Object) -> Object:
-        """Create objects; returns the last one as stored."""
+    async def add(self, *objects: Object, kinds: Iterable[Kind] = KINDS.values()) -> Object:
+        """Create objects, which are of these kinds; returns the last one as stored."""
+        known = {kind.kind: kind for kind in kinds}
         for obj in objects:
-            kind = KINDS[obj["kind"]]
+            kind = known[obj["kind"]]
             stored = await self._known(kind, await self.client.create(kind, copy.deepcopy(obj)))
         return stored
 
@@ -202,7 +203,7 @@ async def a_lab_on(connection: Connection) -> AsyncIterator[Lab]:
 
 
 async def _clear_all(client: Client) -> None:
-    for kind in (*KINDS.values(), EVENT):
+    for kind in dict.fromkeys((*KINDS.values(), EVENT, *ROUTING)):
         if kind not in (NAMESPACE, HPA):  # old servers have no autoscaling/v2
             await _clear(client, kind)
 

@@ -13,7 +13,7 @@ from flagger.routing.base import Live, Place, RouteError
 from flagger.routing.overlay import overlay
 from flagger.routing.sync import Routes
 from flagger.routing.table import router_for
-from tests.fakes.cluster import ROUTE, Lab, a_lab, the_definitions
+from tests.fakes.cluster import ROUTE, Lab
 from tests.routing.examples import basket, split
 from tests.routing.test_golden import CASES
 
@@ -235,17 +235,3 @@ async def test_an_ab_test_may_begin_and_end(lab: Lab) -> None:
         await routes.reconcile(canary, V1, Split(40))
         assert len((await lab.get(ROUTE, "basket"))["spec"]["rules"]) == rules
         assert await routes.split(canary, V1) == Split(40)
-
-
-async def test_a_cluster_without_gateway_api() -> None:
-    """The message says which kind is missing and what to do."""
-    ours = [item for item in the_definitions() if item["spec"]["group"] == "flagger.app"]
-    async with a_lab(ours) as lab:
-        for act in (
-            Routes(lab.cluster).split(basket(), V1),
-            Routes(lab.cluster).reconcile(basket(), V1, HOME),
-        ):
-            with pytest.raises(
-                RouteError, match=r"HTTPRoute basket\.shop .*doesn't serve httproutes.*install its CRD"
-            ):
-                await act

@@ -32,7 +32,7 @@ class Layout:
 
     `lists` are the paths below `spec` that lead to lists of destinations. `service_of` says which Service a
     destination of a route in some namespace is, None for something else. `absent` is the weight of a
-    destination that has none.
+    destination that has none, and `even` says that all have the same share where none of a list has any.
     """
 
     group: str
@@ -41,6 +41,7 @@ class Layout:
     lists: Sequence[tuple[str, ...]]
     service_of: Callable[[Object, str], Key | None]
     absent: int
+    even: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Destinations:
     entries: Sequence[Object]
     primary: tuple[int, ...]
     canary: tuple[int, ...]
-    absent: int
+    layout: Layout
 
     @property
     def ours(self) -> tuple[int, ...]:
@@ -85,12 +86,7 @@ class Destinations:
         if split.canary == 0 and self.split(users).canary == 0:
             return users
         sides = self._sides(users)
-        others = sum(
-            self._number(entry.get("weight"))
-            for index, entry in enumerate(self.entries)
-            if index not in self.ours
-        )
-        return divided(sum(map(sum, sides)) if others else TOTAL, split, *sides)
+        return divided(sum(map(sum, sides)) if self._others else TOTAL, split, *sides)
 
     def with_weights(self, weights: Weights) -> list[Object]:
         """The entries with other weights, None for one that is to go."""
@@ -100,12 +96,20 @@ class Destinations:
             for index, entry in enumerate(self.entries)
         ]
 
+    @property
+    def _others(self) -> int:
+        """The weights of all that are neither side."""
+        others = (entry for index, entry in enumerate(self.entries) if index not in self.ours)
+        return sum(self._number(entry.get("weight")) for entry in others)
+
     def _sides(self, weights: Weights) -> tuple[list[int], list[int]]:
         numbers = [self._number(weight) for weight in weights]
+        if self.layout.even and not any(numbers) and not self._others:
+            numbers = [1] * len(numbers)
         return numbers[: len(self.primary)], numbers[len(self.primary) :]
 
     def _number(self, weight: int | None) -> int:
-        return self.absent if weight is None else weight
+        return self.layout.absent if weight is None else weight
 
 
 class HeldRoute:
@@ -175,7 +179,7 @@ def destinations(route: Object, layout: Layout, sides: tuple[Key, Key]) -> Itera
                 tuple(index for index, service in enumerate(services) if service == side) for side in sides
             )
             if primary and canary:
-                yield Destinations(at, entries, primary, canary, layout.absent)
+                yield Destinations(at, entries, primary, canary, layout)
 
 
 def _lists(node: Any, path: Sequence[str], at: str) -> Iterator[tuple[str, list[Object]]]:

@@ -35,6 +35,18 @@ def overlay(live: Any, desired: Any) -> Any:
             return desired
 
 
+def instead_of(live: Any, wanted: Any) -> Any:
+    """`wanted` with a None for whatever else `live` has: laid over it, nothing else is left there."""
+    match live, wanted:
+        case dict(), dict():
+            gone: Object = {key: None for key in live if key not in wanted}
+            return gone | {key: instead_of(live.get(key), value) for key, value in wanted.items()}
+        case list(), list() if _alike(live, wanted):
+            return [instead_of(before, after) for before, after in zip(live, wanted, strict=True)]
+        case _:
+            return wanted
+
+
 def _objects(live: Object, desired: Object) -> Object:
     merged = {key: value for key, value in live.items() if key not in desired}
     for key, value in desired.items():

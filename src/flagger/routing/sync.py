@@ -8,7 +8,7 @@ from __future__ import annotations
 from flagger.api.canary import Canary
 from flagger.kube.apply import merge_patch, retry_on_conflict
 from flagger.kube.cluster import Cluster
-from flagger.kube.errors import KindMissing
+from flagger.kube.errors import Conflict, KindMissing
 from flagger.kube.objects import Object, name_of, namespace_of, resource_version_of
 from flagger.rollout.state import Split
 from flagger.routing.base import Live, Place, RouteError, Router
@@ -74,7 +74,11 @@ class Routes:
         patch = merge_patch(live, after)
         if patch is not None:
             patch.setdefault("metadata", {})["resourceVersion"] = resource_version_of(live)
-            await self._cluster.patch(place.kind, place.name, place.namespace or None, patch)
+            try:
+                await self._cluster.patch(place.kind, place.name, place.namespace or None, patch)
+            except Conflict as error:
+                text = f"{place} was changed by somebody else while {_fields(patch)} was being written"
+                raise Conflict(error.status, error.reason, text) from error
 
     async def _look(self, canary: Canary, router: Router) -> Live:
         """What there is of the objects that the router reads or writes."""
@@ -97,6 +101,12 @@ def _place_of(router: Router, obj: Object) -> Place:
         kind for kind in router.kinds if (kind.api_version, kind.kind) == (obj["apiVersion"], obj["kind"])
     )
     return Place(kind, namespace_of(obj) if kind.namespaced else "", name_of(obj))
+
+
+def _fields(patch: Object) -> str:
+    """What a patch changes: `metadata.annotations, spec.routes`."""
+    found = [f"{part}.{field}" for part, fields in patch.items() for field in fields]
+    return ", ".join(field for field in found if field != "metadata.resourceVersion")
 
 
 def _without_owner(desired: Object) -> Object:

@@ -44,6 +44,8 @@ log = structlog.get_logger(__name__)
 PASSING = (AlreadyExists, Conflict, ServerTimeout, TooManyRequests, Unreachable)
 """Failures that go away by themselves: nobody has to be told of them."""
 
+CONTESTED = 2  # ticks in a row that broke off before one more conflict is told
+
 
 @dataclass(slots=True)
 class Memory:
@@ -101,6 +103,7 @@ class Advance:
             return self._halted(memory, canary, error)
         except KubeError as error:
             if isinstance(error, PASSING) or error.status >= 500:
+                self._contested(memory, canary, error)
                 return min(self._set_back(memory, shown(canary), error), self._interval(canary))
             return self._halted(memory, canary, error)
 
@@ -151,6 +154,11 @@ class Advance:
         memory.setbacks += 1
         log.info("tick set back", canary=name, reason=str(error))
         return double(memory.setbacks)
+
+    def _contested(self, memory: Memory, canary: Canary, error: KubeError) -> None:
+        """Somebody who changes an object whenever we do goes on with it, so that is said, once in a row."""
+        if isinstance(error, Conflict) and memory.setbacks == CONTESTED:
+            announce(self._world, canary, (Event(str(error), warning=True),), canary.status.phase)
 
     def _halted(self, memory: Memory, canary: Canary, error: Exception) -> float:
         """Something refused to be read or written: say so and come again at the next interval."""

@@ -17,6 +17,7 @@ from flagger.api.analysis import INTERVAL_FLOOR
 from flagger.api.quantities import format_duration, parse_duration
 from flagger.kube.lease import Terms
 from flagger.outbound import Proxies
+from flagger.routing.base import Flags
 
 _KLOG_SWITCHES = frozenset(
     {"logtostderr", "alsologtostderr", "add_dir_header", "skip_headers", "skip_log_headers", "one_output"}
@@ -100,6 +101,11 @@ class Settings:
     def port_number(self) -> int:
         """The port as a number."""
         return int(self.port)
+
+    @property
+    def route_flags(self) -> Flags:
+        """What routers have to know."""
+        return Flags(self.ingress_annotations_prefix, self.ingress_class)
 
     @property
     def kubeconfig_path(self) -> Path | None:

@@ -61,7 +61,7 @@ async def view(world: World, stored: Object, canary: Canary, last_reason: str) -
         KubeError: what it looks at can't be read.
     """
     default, everywhere = world.settings.mesh_provider, not world.settings.no_cross_namespace_refs
-    router, workload = router_of(canary, default), world.workloads.of(canary)
+    router, workload = router_of(canary, default, world.settings.route_flags), world.workloads.of(canary)
     findings = validate(canary, provider=default, cross_namespace=everywhere)
     faults = (finding.error for finding in findings if finding.is_error)
     problems = (*faults, *_unserved(canary, workload, router, default), *_disputes(world, canary))

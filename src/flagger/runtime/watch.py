@@ -103,7 +103,8 @@ class Watch:
             self._schedule.wake(rival.key)
 
     def _router(self, canary: Canary) -> Router | None:
-        return router_of(canary, self._world.settings.mesh_provider)
+        settings = self._world.settings
+        return router_of(canary, settings.mesh_provider, settings.route_flags)
 
     def _references(self, canary: Canary, workload: Workload | None) -> Iterator[Reference]:
         if workload is not None:

@@ -11,6 +11,10 @@ REFERENCE_GRANT = Kind(GATEWAY_GROUP, "v1beta1", "ReferenceGrant", "referencegra
 
 ISTIO_GATEWAY = Kind("networking.istio.io", "v1", "Gateway", "gateways")
 VIRTUAL_SERVICE = Kind("networking.istio.io", "v1", "VirtualService", "virtualservices")
+HTTP_PROXY = Kind("projectcontour.io", "v1", "HTTPProxy", "httpproxies")
+GLOO_VIRTUAL_SERVICE = Kind("gateway.solo.io", "v1", "VirtualService", "virtualservices")
+GLOO_ROUTE_TABLE = Kind("gateway.solo.io", "v1", "RouteTable", "routetables")
+GLOO_UPSTREAM = Kind("gloo.solo.io", "v1", "Upstream", "upstreams")
 
 CONTROLLER = "sandbox.flagger.app/gateway"
 """The controllerName of our GatewayClass and of our entries in route statuses."""
