@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import structlog
+from msgspec.structs import fields
 
 from flagger.api.canary import Canary
 from flagger.api.errors import FieldError
-from flagger.api.model import decode
+from flagger.api.model import Model, decode
 from flagger.api.names import RELEASE_GROUP
 from flagger.api.quantities import format_time
 from flagger.api.status import CanaryStatus, RunRecord
@@ -123,8 +126,37 @@ def plain_run(run: RunRecord) -> Object:
         "preRollout": run.pre_rollout,
         "approved": run.approved,
         "waiting": run.waiting,
+        "forced": run.forced,
+        "retried": run.retried,
+        "hold": plain_model(run.hold) if run.hold else None,
+        "approvals": [plain_model(approval) for approval in run.approvals],
+        "acts": [plain_model(act) for act in run.acts],
     }
     return {name: value for name, value in known.items() if value}
+
+
+def plain_model(model: Model) -> Object:
+    """A model as the API has it: what says nothing is left out, but for the number 0."""
+    known = {info.encode_name: getattr(model, info.name) for info in fields(model)}
+    return {name: _plain(value) for name, value in known.items() if _says(value)}
+
+
+def _says(value: Any) -> bool:
+    return bool(value) or (value == 0 and not isinstance(value, bool))
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Model():
+            return plain_model(value)
+        case tuple():
+            return [_plain(item) for item in value]
+        case datetime():
+            return format_time(value)
+        case StrEnum():
+            return str(value)
+        case _:
+            return value
 
 
 def run_of(stored: Object) -> RunRecord | None:
