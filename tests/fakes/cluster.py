@@ -43,7 +43,7 @@ from flagger.kube.objects import (
     resource_version_of,
 )
 from flagger.kube.transport import Request, Transport
-from flagger.runtime.kinds import CANARY
+from flagger.runtime.kinds import CANARY, RELEASE, RELEASE_ACTION
 from flagger.sandbox.apiserver import ApiServer
 from flagger.sandbox.crds import manifests as gateway_crds
 from flagger.workloads.checksums import SLIM
@@ -56,6 +56,7 @@ KINDS = {
     kind.kind: kind for kind in (CANARY, DEPLOYMENT, HPA, METRIC_TEMPLATE, NAMESPACE, REPLICA_SET, ROUTE)
 }
 KINDS |= {kind.kind: kind for kind in (CONFIG_MAP, DAEMON_SET, SECRET, SERVICE)}
+KINDS |= {kind.kind: kind for kind in (RELEASE, RELEASE_ACTION)}
 
 
 ON_A_REAL_SERVER = [

@@ -663,13 +663,15 @@ class TestOnce:
     """A tick that is cut short anywhere leaves an act applied exactly once."""
 
     @pytest.mark.parametrize("effects", [0, 1])
-    def test_a_step_whose_status_was_not_written(self, effects: int) -> None:
-        """The route has moved, the record has not: the same step is recorded, no other is taken."""
-        world = progressing(LADDER, ticks=2)
+    @pytest.mark.parametrize("top", [20, 50])
+    def test_a_step_whose_status_was_not_written(self, effects: int, top: int) -> None:
+        """The route has moved, perhaps to the top, the record has not: the same step is recorded, no other is taken."""
+        world = progressing({**LADDER, "maxWeight": top}, ticks=2)
         world.act("promote", scope="step")
         world.crash(after=effects)
         tick = world.tick()
-        assert (tick.split, tick.weight, outcome(tick)) == ("80/20", 20, "Applied.Stepped")
+        assert (tick.phase, tick.split, tick.weight) == ("Progressing", "80/20", 20)
+        assert outcome(tick) == "Applied.Stepped"
 
     @pytest.mark.parametrize(
         ("act", "stage", "end"),

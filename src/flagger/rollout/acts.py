@@ -114,7 +114,8 @@ def _approve(kinds: tuple[HookType, ...], seen: Snapshot, act: Act) -> Answer | 
 
 
 def _step(seen: Snapshot, act: Act) -> Answer | Carry:
-    if at_limit(seen, plan(seen)):
+    unrecorded = seen.split is not None and seen.split.canary > seen.status.canary_weight  # before a crash
+    if at_limit(seen, plan(seen)) and not unrecorded:
         return refused("AtLimit", "no step is left; only the promotion is")
     if act.spec.pin.weight not in (None, seen.status.canary_weight):
         return superseded("Moved", f"the weight is {seen.status.canary_weight}, not {act.spec.pin.weight}")

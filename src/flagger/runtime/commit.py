@@ -48,8 +48,12 @@ class CanaryGone(Exception):  # noqa: N818 - a fact: somebody deleted it during 
     """The Canary was deleted, or deleted and made again, since the tick began."""
 
 
-async def commit(cluster: Cluster, stored: Object, canary: Canary, status: CanaryStatus) -> None:
+async def commit(
+    cluster: Cluster, stored: Object, canary: Canary, status: CanaryStatus, *, early: bool = False
+) -> None:
     """Write what differs between the Canary's status and `status`; nothing when nothing does.
+
+    Where the record of the run is kept apart, it is written last, or `early`, before the rest.
 
     `stored` is the object that the tick started from. Somebody else's change of the spec doesn't matter; a
     change of the status does, as its decision would then rest on something that is no longer so.
@@ -62,6 +66,8 @@ async def commit(cluster: Cluster, stored: Object, canary: Canary, status: Canar
     if not patch:
         return
     try:
+        if early and _keeps_apart(stored):
+            stored = await _keep_run(cluster, stored, status.run)
         answer = await _write(cluster, stored, patch)
     except Conflict:
         answer = await _write(cluster, await _unmoved(cluster, stored), patch)
@@ -178,12 +184,18 @@ async def _write(cluster: Cluster, base: Object, patch: Object) -> Object:
     return await cluster.patch(CANARY, metadata["name"], metadata["namespace"], body, subresource="status")
 
 
-async def _keep_run(cluster: Cluster, answer: Object, run: RunRecord | None) -> None:
-    """Fall back to the annotation when the server dropped the record."""
+def _keeps_apart(stored: Object) -> bool:
+    """Whether the server is known to drop the record from the status."""
+    return RUN_ANNOTATION in annotations_of(stored) and "run" not in (stored.get("status") or {})
+
+
+async def _keep_run(cluster: Cluster, answer: Object, run: RunRecord | None) -> Object:
+    """Fall back to the annotation when the server dropped the record; returns the Canary as it is then."""
     if run is None or "run" in answer.get("status", {}):
-        return
+        return answer
     text = json.dumps(plain_run(run), sort_keys=True)
-    if annotations_of(answer).get(RUN_ANNOTATION) != text:
-        metadata = answer["metadata"]
-        body = {"metadata": {"annotations": {RUN_ANNOTATION: text}}}
-        await cluster.patch(CANARY, metadata["name"], metadata["namespace"], body)
+    if annotations_of(answer).get(RUN_ANNOTATION) == text:
+        return answer
+    metadata = answer["metadata"]
+    body = {"metadata": {"annotations": {RUN_ANNOTATION: text}}}
+    return await cluster.patch(CANARY, metadata["name"], metadata["namespace"], body)
