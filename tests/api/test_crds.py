@@ -268,13 +268,13 @@ def test_a_mirror_to_a_service_needs_a_port() -> None:
 
 
 def test_our_own_kinds() -> None:
-    """Acts and records have a group of their own and keep out of `kubectl get all`; an act never changes."""
+    """Acts and records have a group of their own and keep out of `kubectl get all`."""
     for kind in ("Release", "ReleaseAction"):
         spec = BY_KIND[kind]["spec"]
         assert (spec["group"], spec["versions"][0]["name"]) == ("release.flagger.app", "v1alpha1")
         assert spec["names"]["categories"] == ["flagger"]
         assert spec["versions"][0]["subresources"] == {"status": {}}
-    assert at("ReleaseAction", "spec")["x-kubernetes-validations"][0]["rule"] == "self == oldSelf"
+        assert not [path for path, node in nodes(root(kind)) if "x-kubernetes-validations" in node]
     assert at("ReleaseAction", "spec")["required"] == ["canary", "action"]
 
 

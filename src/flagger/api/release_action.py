@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from msgspec import Meta
 
 from flagger.api.errors import FieldError
 from flagger.api.model import Model, decode
 from flagger.api.references import Metadata
-from flagger.api.schema import NUMBER, OBJECT_NAME, JsonSchema, keywords
+from flagger.api.schema import NUMBER, OBJECT_NAME, keywords
 
 LIFETIME = timedelta(minutes=15)
 """How long an act may wait to be applied unless it says otherwise."""
@@ -103,13 +103,11 @@ class Requester(Model):
 
 
 class ActionSpec(Model, kw_only=True):
-    """What is wanted, by whom and why; never changes."""
+    """What is wanted, by whom and why; never changes.
 
-    SCHEMA: ClassVar[JsonSchema] = {
-        "x-kubernetes-validations": [
-            {"rule": "self == oldSelf", "message": "an act never changes; create another one"}
-        ]
-    }
+    That is the admission policy's to enforce, and the operator's, which refuses what was changed: the schema can't
+    say it, as Kubernetes before 1.25 refuses definitions with such a rule.
+    """
 
     canary: Annotated[str, OBJECT_NAME]
     """Name of the Canary, in the same namespace."""

@@ -69,19 +69,25 @@ async def vouching(client: Client) -> Vouching:
 
 
 def _is_as_shipped(live: Object, shipped: Object) -> bool:
-    """Whether an object says what ours says; the server may have filled in defaults, but no exception."""
-    exceptions = {"matchConditions", "paramKind", "paramRef", "matchResources"}
-    spec = live.get("spec") or {}
-    return not exceptions & spec.keys() and _covers(spec, shipped["spec"])
+    """Whether an object says what ours says and no exception; the server may have filled in defaults."""
+    return _covers(live.get("spec") or {}, shipped["spec"])
 
 
 def _covers(live: Any, shipped: Any) -> bool:
     if isinstance(shipped, dict):
-        return isinstance(live, dict) and all(_covers(live.get(key), value) for key, value in shipped.items())
+        if not isinstance(live, dict):
+            return False
+        more = {key: value for key, value in live.items() if key not in shipped and value}
+        same = all(_covers(live.get(key), value) for key, value in shipped.items())
+        return same and all(_FILLED_IN.get(key) == value for key, value in more.items())
     if isinstance(shipped, list):
         pairs = zip(live, shipped, strict=False) if isinstance(live, list) else ()
         return isinstance(live, list) and len(live) == len(shipped) and all(_covers(*pair) for pair in pairs)
     return bool(live == shipped)
+
+
+_FILLED_IN = {"matchPolicy": "Equivalent", "scope": "*"}
+"""What the API server adds to a policy."""
 
 
 def objection(spec: ActionSpec, identity: Identity, setting: str) -> tuple[str, str] | None:
