@@ -751,6 +751,7 @@ class TestOnce:
         tick = world.tick()
 
         assert (tick.phase, _run(world).number) == ("Progressing", started.number)
+        assert len(_run(world).acts) == 1
 
 
 class TestEarlyTicks:
@@ -798,6 +799,20 @@ class TestEarlyTicks:
         world.early = True
         world.act("pause")
         assert world.tick().split == "60/40"
+
+
+@pytest.mark.parametrize(("readiness", "code"), [("ready", "Pending.Next"), ("it starts", "Pending.Queued")])
+def test_one_order_per_tick(readiness: str, code: str) -> None:
+    """The second comes with the next tick, which is due at once if the first is through."""
+    world = progressing(LADDER)
+    world.given({"canary": readiness})
+    world.act("promote", scope="step")
+    world.act("promote", scope="step")
+    first, second = world.tick().results
+    assert second.answer.name == code
+    world.given({"canary": "ready"})
+    assert world.tick().weight == (30 if readiness == "ready" else 20)
+    assert first.act.created < second.act.created
 
 
 def test_a_hold_of_the_object_itself() -> None:

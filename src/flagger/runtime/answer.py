@@ -15,6 +15,7 @@ from flagger.api.status import CanaryStatus
 from flagger.kube.errors import NotFound
 from flagger.kube.objects import Object, name_of, namespace_of, uid_of
 from flagger.rollout.act import ActResult, Order
+from flagger.rollout.acts import NEXT
 from flagger.rollout.pins import current_run
 from flagger.rollout.state import Decision, Snapshot
 from flagger.runtime.announce import shown
@@ -115,13 +116,13 @@ def record_first(decision: Decision) -> bool:
 
 def moments(seen: Snapshot, decision: Decision, interval: float) -> Iterator[float]:
     """Seconds after which something happens to a Canary by itself because of what people want."""
-    waiting = {r.act.uid for r in decision.results if r.answer.state is ActionState.PENDING}
-    heard = {result.act.uid for result in decision.results}
-    if any(act.uid not in heard for act in seen.acts):
-        yield 0.0  # one order is carried out per tick
-    if any(result.answer.code == "Unknown" for result in decision.results):
+    codes = {result.answer.code for result in decision.results}
+    if NEXT in codes:
+        yield 0.0
+    if "Unknown" in codes:
         yield interval  # whether it is permitted could not be told
     hold = decision.status.run.hold if decision.status.run else None
-    ends = [act.expires for act in seen.acts if act.uid in waiting]
-    for moment in (*ends, *([hold.until] if hold is not None and hold.until else ())):
-        yield max(0.0, (moment - seen.now).total_seconds())
+    waiting = [r.act.expires for r in decision.results if r.answer.state is ActionState.PENDING]
+    for moment in (*waiting, *([hold.until] if hold is not None and hold.until else ())):
+        if moment > seen.now:
+            yield (moment - seen.now).total_seconds()
