@@ -11,6 +11,9 @@ from msgspec.structs import replace as with_fields
 
 from flagger.api.phases import Phase
 from flagger.api.status import Hold, RunRecord
+from flagger.rollout.decide import decide
+from flagger.rollout.facts import Facts, Permission, Permit
+from flagger.rollout.state import Decision
 from tests.rollout.simulation import INTERVAL, Tick, World
 
 GATED = {
@@ -640,6 +643,20 @@ class TestRights:
         tick = world.tick()
         assert (tick.phase, outcome(tick)) == ("Progressing", "Refused.Forbidden")
         assert tick.results[0].answer.message == "ana lacks the verb promote on canaries.flagger.app"
+
+    def test_rights_that_cannot_be_told(self) -> None:
+        """The act waits, and the release goes on."""
+        world = progressing()
+        world.act("promote", verified=True)
+        seen = world.snapshot()
+        asked = decide(seen, Facts())
+        assert isinstance(asked, Permit)
+        facts = Facts().with_permission(asked, Permission(allowed=False, trouble="forbidden"))
+        verdict = decide(seen, facts.with_checks(()))
+        assert isinstance(verdict, Decision)
+        (result,) = verdict.results
+        assert result.answer.name == "Pending.Unknown"
+        assert verdict.status.canary_weight == 40
 
     def test_nobody_is_asked_about_an_act_that_has_no_effect(self) -> None:
         """What the phase refuses is refused before."""

@@ -400,6 +400,62 @@ async def test_a_move_costs_one_more_write_where_it_is_recorded(acting: Bench) -
     assert acting.lab.sent == []
 
 
+async def test_what_becomes_of_runs(acting: Bench) -> None:
+    """One that another revision overtook, one whose target went back, one that failed, one that was promoted."""
+    lab = acting.lab
+    await acting.push("podinfo:3")
+    await acting.tick()
+    await lab.change(DEPLOYMENT, {"spec": {"template": a_target()["spec"]["template"]}})
+    await lab.rolled_out("checkout")
+    await acting.tick()
+    await acting.push("podinfo:4")
+    acting.metrics.rate = 90.0
+    for _ in range(6):
+        await acting.tick()
+        await lab.rolled_out("checkout")
+    acting.metrics.rate = 100.0
+    await acting.push("podinfo:5")
+    for _ in range(9):
+        await acting.tick()
+        for name in ("checkout", "checkout-primary"):
+            await lab.rolled_out(name)
+
+    runs = (await release(acting))["runs"]
+
+    assert [(run["number"], run["result"]) for run in runs] == [
+        (4, "promoted"),
+        (3, "failed"),
+        (2, "cancelled"),
+        (1, "superseded"),
+    ]
+    assert [run["weight"] for run in runs] == [80, 20, 0, 20]
+    assert all("ended" in run for run in runs[:3])
+
+
+async def test_the_gates_of_a_release(lab: Lab) -> None:
+    """Who has approved, and how many are needed."""
+    hooks = [{"name": "board", "type": "confirm-promotion", "url": "gate://promotion?approvals=2"}]
+    async with a_bench(lab, unverified_actions="all") as bench:
+        await running(await serving(bench), analysis={**WEIGHTED, "webhooks": hooks})
+        await lab.add(an_act("approve"))
+        await bench.tick()
+        (gate,) = (await release(bench))["current"]["gates"]
+    assert gate == {
+        "name": "board",
+        "type": "confirm-promotion",
+        "native": True,
+        "required": 2,
+        "approvals": [{"by": "ana", "at": format_time(bench.now)}],
+    }
+
+
+async def test_a_record_that_cannot_be_written_holds_up_nothing(acting: Bench) -> None:
+    """The kind may be taken away while a release runs; it is looked for again."""
+    await acting.lab.client.delete(CRD, RELEASE.resource)
+    await acting.tick()
+    assert await acting.weights() == [60, 40]
+
+
 async def test_a_canary_that_never_ran_has_no_release(lab: Lab) -> None:
     """The record begins with the first run or act."""
     async with a_bench(lab) as bench:
