@@ -67,7 +67,7 @@ async def commit(
         return
     try:
         if early and _keeps_apart(stored):
-            stored = await _keep_run(cluster, stored, status.run)
+            stored = await _keep_run(cluster, stored, status.run, at=resource_version_of(stored))
         answer = await _write(cluster, stored, patch)
     except Conflict:
         answer = await _write(cluster, await _unmoved(cluster, stored), patch)
@@ -189,13 +189,17 @@ def _keeps_apart(stored: Object) -> bool:
     return RUN_ANNOTATION in annotations_of(stored) and "run" not in (stored.get("status") or {})
 
 
-async def _keep_run(cluster: Cluster, answer: Object, run: RunRecord | None) -> Object:
-    """Fall back to the annotation when the server dropped the record; returns the Canary as it is then."""
+async def _keep_run(cluster: Cluster, answer: Object, run: RunRecord | None, *, at: str = "") -> Object:
+    """Fall back to the annotation when the server dropped the record; returns the Canary as it is then.
+
+    With `at`, only if the Canary is at that version still.
+    """
     if run is None or "run" in answer.get("status", {}):
         return answer
     text = json.dumps(plain_run(run), sort_keys=True)
     if annotations_of(answer).get(RUN_ANNOTATION) == text:
         return answer
     metadata = answer["metadata"]
-    body = {"metadata": {"annotations": {RUN_ANNOTATION: text}}}
+    version = {"resourceVersion": at} if at else {}
+    body = {"metadata": {**version, "annotations": {RUN_ANNOTATION: text}}}
     return await cluster.patch(CANARY, metadata["name"], metadata["namespace"], body)

@@ -27,6 +27,7 @@ from flagger.runtime.identity import Vouching, objection, vouching
 from flagger.runtime.snapshot import View
 from flagger.runtime.world import World
 
+ID_LIMIT = 63  # characters of a request's own identity
 _BY_ANNOTATION = "annotation/"
 """Begins the identity of an act that was asked for by the annotation."""
 
@@ -110,7 +111,7 @@ def _identity_of(text: str) -> str:
         given = json.loads(text).get("id")
     except (ValueError, AttributeError):
         given = None
-    return str(given) if given else hashlib.sha256(text.encode()).hexdigest()[:8]
+    return plain_text(str(given))[:ID_LIMIT] if given else hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _act_of(obj: Object, vouched: Vouching, setting: str) -> Act:
