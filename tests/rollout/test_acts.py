@@ -558,11 +558,12 @@ class TestGates:
         tick = world.tick()
         assert (tick.phase, tick.asked) == ("Promoting", ())
 
-    def test_gates_are_met_in_order(self) -> None:
-        """A closed gate of ours before a hook keeps the hook from being asked; one behind it does not."""
+    @pytest.mark.parametrize("name", ["itsm", "people"])
+    def test_gates_are_met_in_order(self, name: str) -> None:
+        """A closed gate of ours before a hook keeps the hook from being asked, also one of the same name."""
         hooks = [
             {"name": "people", "type": "confirm-rollout", "url": "gate://people"},
-            {"name": "itsm", "type": "confirm-rollout", "url": "http://itsm.corp"},
+            {"name": name, "type": "confirm-rollout", "url": "http://itsm.corp"},
         ]
         world = World({**FREE, "webhooks": hooks})
         world.given({"target": "B"})

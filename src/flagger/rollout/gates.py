@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flagger.api.analysis import HookType
+from flagger.api.gates import is_native
 from flagger.api.phases import Phase
 from flagger.rollout.approvals import own_answer
 from flagger.rollout.facts import Facts, HookAnswer, HookCalls
@@ -68,7 +69,8 @@ def _answers(
     hooks = [
         (hook, own_answer(seen, hook)) for hook in seen.canary.spec.analysis.webhooks if hook.kind == kind
     ]
-    calls = HookCalls(kind, phase, frozenset(hook.name for hook, own in hooks if own is not None and own.ok))
+    opened = (hook.name for hook, own in hooks if own is not None and not is_native(hook))
+    calls = HookCalls(kind, phase, frozenset(opened))
     asked, answers = iter(facts.hook_answers.get(calls, ())), []
     for _, own in hooks:
         if own is None and calls not in facts.hook_answers:
