@@ -33,9 +33,10 @@ bench: ## measure; results go to docs/performance.md
 	@tools/setup.sh dev
 	@$(BIN)/python -m bench
 
-crds: ## write deploy/crds from the models
+crds: ## write deploy/crds and deploy/admission from the models
 	@tools/setup.sh dev
 	@$(BIN)/python -m flagger.api.crds deploy/crds
+	@$(BIN)/python -m flagger.api.admission deploy/admission/release-actions.yaml
 
 providers: ## prove every provider with real requests; writes docs/providers.md
 	@tools/setup.sh dev

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import replace as replace_tick
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 
 from msgspec.structs import replace
 
 from flagger.api.canary import Canary
-from flagger.api.status import CanaryStatus
+from flagger.api.gates import is_native
+from flagger.api.model import decode
+from flagger.api.release_action import ActionSpec, ActionState, Identity
+from flagger.api.status import CanaryStatus, Hold
+from flagger.rollout.act import Act, ActResult
 from flagger.rollout.decide import decide
 from flagger.rollout.effects import (
     Effect,
@@ -27,8 +32,20 @@ from flagger.rollout.effects import (
     SetSplit,
     UpdatePrimaryScaler,
 )
-from flagger.rollout.facts import Analyse, Check, Facts, HookAnswer, HookCalls, Need, Probe, Verdict
+from flagger.rollout.facts import (
+    Analyse,
+    Check,
+    Facts,
+    HookAnswer,
+    HookCalls,
+    Need,
+    Permission,
+    Permit,
+    Probe,
+    Verdict,
+)
 from flagger.rollout.gates import last_reports
+from flagger.rollout.pins import current_run
 from flagger.rollout.repair import Repair, repairs, rightful_split
 from flagger.rollout.state import (
     READY,
@@ -87,6 +104,7 @@ class Tick:
     said: tuple[str, ...]
     alerts: tuple[str, ...]
     asked: tuple[str, ...]
+    results: tuple[ActResult, ...] = ()
 
 
 class World:
@@ -113,6 +131,11 @@ class World:
         self.asked_checks = False
         self.outages: list[str] = []
         self.last_reason = ""
+        self.acts: list[Act] = []
+        self.hold: Hold | None = None
+        self.early = False
+        self.images: frozenset[str] = frozenset()
+        self.forbidden: set[str] = set()
         self.status = self._parse({}).status
         if initialized:
             self.tick()
@@ -139,7 +162,27 @@ class World:
             split=split,
             split_trouble="" if split else "the route is missing",
             last_reason=self.last_reason,
+            acts=tuple(self.acts),
+            hold=self.hold,
+            early=self.early,
+            images=self.images,
         )
+
+    def act(self, action: str, *, uid: str = "", verified: bool = False, **spec: Any) -> Act:
+        """Somebody wants something; the run that is current is meant unless the act says otherwise."""
+        named = {"canary": "checkout", "action": action, "requestedBy": {"username": "ana"}, **spec}
+        if "pin" not in named and action not in ("pause", "resume"):
+            named["pin"] = {"run": current_run(self.snapshot())}
+        identity = Identity.VERIFIED if verified else Identity.UNVERIFIED
+        created = self.now + timedelta(seconds=len(self.acts))
+        act = Act(
+            uid=uid or f"act-{len(self.acts)}-{created:%H%M%S}",
+            spec=decode(named, ActionSpec),
+            created=created,
+            identity=identity,
+        )
+        self.acts.append(act)
+        return act
 
     def tick(self) -> Tick:
         """One tick, exactly as the runtime does it."""
@@ -151,7 +194,11 @@ class World:
             answers = self._call(verdict.last_calls, seen, asked)
             told = (*told, *last_reports(answers, verdict.last_calls.phase))
         self.status, self.last_reason = verdict.status, verdict.reason
-        return self._record((*told, *verdict.told_last), asked)
+        done = {
+            result.act.uid for result in verdict.results if result.answer.state is not ActionState.PENDING
+        }
+        self.acts = [act for act in self.acts if act.uid not in done]
+        return replace_tick(self._record((*told, *verdict.told_last), asked), results=verdict.results)
 
     def _conclude(self) -> tuple[Snapshot, Decision, list[str]]:
         self.now += INTERVAL
@@ -226,13 +273,16 @@ class World:
                 return facts.with_checks((Check("request-success-rate", verdict, message=message),))
             case Probe():
                 return facts.with_probe(())
+            case Permit():
+                allowed = not self.forbidden.issuperset(need.verbs)
+                return facts.with_permission(need, Permission(allowed))
             case _:
                 assert_never(need)
 
     def _call(self, calls: HookCalls, seen: Snapshot, asked: list[str]) -> tuple[HookAnswer, ...]:
         answers = []
         for hook in seen.canary.spec.analysis.webhooks:
-            if hook.kind is not calls.type:
+            if hook.kind is not calls.type or is_native(hook) or hook.name in calls.opened:
                 continue
             status = self.hooks.get(hook.name, 200)
             asked.append(f"{hook.kind}={status}")

@@ -15,6 +15,13 @@ RELEASE_GROUP: Final = "release.flagger.app"
 RELEASE_VERSION: Final = "v1alpha1"
 RELEASE_API_VERSION: Final = f"{RELEASE_GROUP}/{RELEASE_VERSION}"
 
+HOLD: Final = f"{RELEASE_GROUP}/hold"
+"""On a Canary: pauses it for as long as the annotation is there; the value says why."""
+REQUEST: Final = f"{RELEASE_GROUP}/request"
+"""On a Canary: an act as JSON, for clusters without the kind ReleaseAction."""
+RESPONSE: Final = f"{RELEASE_GROUP}/response"
+"""On a Canary: what became of the request, as JSON."""
+
 FINALIZER: Final = "finalizer.flagger.app"
 """On a Canary while `spec.revertOnDeletion` is true."""
 

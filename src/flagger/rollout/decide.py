@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from flagger.api.phases import without_rejection
-from flagger.rollout import guards, initialize, start, strategies
+from flagger.rollout import acts, guards, initialize, ordered, start, strategies
 from flagger.rollout.affinity import with_cookies
 from flagger.rollout.facts import Facts, Need
 from flagger.rollout.gates import rollback_refusals
@@ -20,6 +20,7 @@ RULES: Sequence[Rule] = (
     guards.terminating,
     guards.invalid,
     guards.troubled,
+    acts.aborted,  # before anything that a readiness or a change of the target may decide
     initialize.bootstrap,
     guards.stranded,  # before anything new: traffic that a failed run left on the canary comes home first
     start.withdrawn,
@@ -35,8 +36,11 @@ RULES: Sequence[Rule] = (
     guards.promotion_lost,
     strategies.finalise,
     guards.unroutable,  # after everything that only goes back: a rejected route must not hold up a rollback
+    acts.not_due,  # an act brings a tick at once, which must not shorten an analysis
     start.start,
     strategies.bring_home,
+    ordered.forced,
+    ordered.step,
     strategies.advance,
 )
 """The first rule that answers decides; a rule that doesn't apply answers None."""
@@ -45,8 +49,17 @@ RULES: Sequence[Rule] = (
 def decide(seen: Snapshot, facts: Facts) -> Need | Decision:
     """What this tick does, or what it must know first.
 
-    Called again with the answer until it is a Decision.
+    Called again with the answer until it is a Decision. The acts of people are heard first: the rules see the
+    release as those have left it.
     """
+    hearing = acts.heard(seen, facts)
+    if not isinstance(hearing, acts.Hearing):
+        return hearing
+    verdict = _ruled(hearing.seen, facts)
+    return hearing.concluded(verdict) if isinstance(verdict, Decision) else verdict
+
+
+def _ruled(seen: Snapshot, facts: Facts) -> Need | Decision:
     for rule in RULES:
         verdict = rule(seen, facts)
         if isinstance(verdict, Decision):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -25,8 +26,10 @@ from flagger.rollout.decide import decide
 from flagger.rollout.facts import Facts
 from flagger.rollout.gates import last_reports
 from flagger.rollout.state import Announcement, Decision, Event, Wait
+from flagger.rollout.waits import over
 from flagger.routing.base import RouteError
 from flagger.runtime.announce import announce, shown
+from flagger.runtime.answer import answer, moments, record_first
 from flagger.runtime.commit import CanaryGone, commit
 from flagger.runtime.kinds import CANARY
 from flagger.runtime.measure import measure
@@ -34,6 +37,8 @@ from flagger.runtime.observe import call_hooks, observe
 from flagger.runtime.perform import perform
 from flagger.runtime.prepare import prepare
 from flagger.runtime.reject import reject
+from flagger.runtime.release import chronicle
+from flagger.runtime.requests import has_requests, hold_of, with_requests
 from flagger.runtime.schedule import double
 from flagger.runtime.snapshot import View, has_come, read, view
 from flagger.runtime.world import World
@@ -52,13 +57,16 @@ class Memory:
     """What is remembered of a Canary from tick to tick; losing it repeats a message at worst.
 
     `reason` says how the last tick ended and `waits_for` what it waits for, `warned` is the generation whose
-    warnings were told, `setbacks` counts the ticks in a row that the API server cut short.
+    warnings were told, `setbacks` counts the ticks in a row that the API server cut short. `due` is when an
+    analysis is to go on, `hold` the pause that the object itself asked for.
     """
 
     reason: str = ""
     waits_for: Wait | None = None
     warned: int = -1
     setbacks: int = 0
+    due: datetime | None = None
+    hold: str | None = None
 
 
 class Advance:
@@ -113,6 +121,7 @@ class Advance:
         self._warn(memory, seen)
         if await prepare(world, seen):
             seen = await view(world, stored, canary, memory.reason)
+        seen = await with_requests(world, seen, early=self._is_early(memory, seen))
         decision = await conclude(world, seen)
         await self._act(seen, decision)
         measure(world.telemetry, seen.seen, decision, world.clock() - begun)
@@ -127,8 +136,23 @@ class Advance:
         if decision.last_calls is not None:
             answers = await call_hooks(world, seen, decision.last_calls)
             told = (*told, *last_reports(answers, decision.last_calls.phase))
-        await commit(world.cluster, seen.stored, canary, decision.status)
+        await commit(world.cluster, seen.stored, canary, decision.status, early=record_first(decision))
         announce(world, canary, (*told, *decision.told_last), seen.seen.phase)
+        await answer(world, seen, decision)
+        await chronicle(world, seen, decision)
+
+    def _is_early(self, memory: Memory, seen: View) -> bool:
+        """Whether somebody's act brings this tick before its time, and not something that was waited for."""
+        hold, run = hold_of(seen.stored), seen.canary.status.run
+        lapsed = run is not None and run.hold is not None and over(seen.seen, run.hold)
+        asked = has_requests(self._world, seen.stored, seen.canary.key) or hold != memory.hold or lapsed
+        memory.hold = hold
+        if memory.due is None or memory.waits_for is not None:
+            return False
+        return asked and self._world.clock() + self._slack(seen.canary) < memory.due
+
+    def _slack(self, canary: Canary) -> timedelta:
+        return timedelta(seconds=self._interval(canary) / 10)
 
     def _warn(self, memory: Memory, seen: View) -> None:
         """Tell, once per generation, what is wrong with the spec without stopping it."""
@@ -177,7 +201,16 @@ class Advance:
         memory.reason, memory.waits_for, memory.setbacks = decision.reason, decision.waits_for, 0
         rests = canary.spec.suspend or seen.seen.problems or seen.seen.deleting
         moves = phase in ACTIVE | INITIAL or decision.waits_for is not None
-        return self._interval(canary) if moves and not rests else None
+        times = [self._rhythm(memory, seen, decision)] if moves and not rests else []
+        return min((*times, *moments(seen.seen, decision, self._interval(canary))), default=None)
+
+    def _rhythm(self, memory: Memory, seen: View, decision: Decision) -> float:
+        """Seconds to the next tick of a run; one that an act brought early doesn't move it."""
+        now, interval = self._world.clock(), self._interval(seen.canary)
+        if seen.seen.early and memory.due is not None and not (decision.effects or decision.examined):
+            return max(0.0, (memory.due - now).total_seconds())
+        memory.due = now + timedelta(seconds=interval)
+        return interval
 
     def _interval(self, canary: Canary) -> float:
         return canary.interval(self._world.settings.analysis_interval_floor).total_seconds()

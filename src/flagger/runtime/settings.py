@@ -71,6 +71,11 @@ class Settings:
     enable_config_tracking: bool = _flag(True, "track and copy the ConfigMaps and Secrets of targets")
     no_cross_namespace_refs: bool = _flag(False, "refuse references into other namespaces")
     analysis_interval_floor: timedelta = _flag(INTERVAL_FLOOR, "shortest analysis interval that is honoured")
+    unverified_actions: str = _flag(
+        "safe",
+        "which acts are applied though nobody vouches for who asks: safe (pause and abort), all or none",
+        one_of=("safe", "all", "none"),
+    )
     log_level: str = _flag("debug", "debug, info, warn, error, fatal or panic; anything else is info")
     zap_encoding: str = _flag("json", "log lines as json or console", one_of=("json", "console"))
     port: str = _flag("8080", "port of /metrics, /healthz and /readyz")
