@@ -11,7 +11,7 @@ from flagger.api.canary import Canary
 from flagger.api.phases import ACTIVE
 from flagger.kube.apply import merge_patch, retry_on_conflict
 from flagger.kube.cluster import Cluster
-from flagger.kube.objects import Kind, Object, annotations_of, labels_of
+from flagger.kube.objects import Kind, Object, annotations_of, labels_of, uid_of
 from flagger.rollout.state import Readiness, WorkloadState
 from flagger.workloads.base import Options, Sighting, SupersededError, TargetError
 from flagger.workloads.configs import Configs, Scan, note_of, read_note
@@ -96,15 +96,16 @@ class PodWorkload(ABC):
             ports=discover_ports(canary, target["spec"]["template"]),
             configs=self._usable(canary, target, scan),
             watched=scan.watched,
+            uid=uid_of(target),
         )
 
     def _usable(self, canary: Canary, target: Object, scan: Scan) -> Mapping[str, str] | None:
-        """What is tracked. What is missing must not keep a run that has traffic from being taken back."""
+        """What is tracked. What is missing must not keep anything from being taken back."""
         try:
             self._check(target)
             return scan.complete(canary.namespace)
         except TargetError:
-            if canary.status.phase in ACTIVE or canary.status.canary_weight:
+            if canary.status.phase in ACTIVE or canary.status.canary_weight or canary.is_deleting:
                 return canary.status.tracked_configs
             raise
 

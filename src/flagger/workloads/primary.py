@@ -64,7 +64,7 @@ def new_primary(draft: Draft) -> Object:
             "namespace": canary.namespace,
             "labels": {**labels, selector.label: selector.primary},
             "annotations": stripped(annotations_of(target)),
-            "ownerReferences": [canary.owner_reference],
+            "ownerReferences": canary.owner_references,
         },
         "spec": {
             **{field: copy.deepcopy(spec[field]) for field in draft.fields if field in spec},

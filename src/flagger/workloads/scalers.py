@@ -63,7 +63,7 @@ async def ensure_primary_scaler(cluster: Cluster, canary: Canary, *, update: boo
         await _update(cluster, kind, live, spec)
         return
     metadata = {"name": name, "namespace": canary.namespace, **scaler.metadata(source)}
-    made = {"metadata": {**metadata, "ownerReferences": [canary.owner_reference]}, "spec": spec}
+    made = {"metadata": {**metadata, "ownerReferences": canary.owner_references}, "spec": spec}
     await cluster.create(kind, without_nones(made))
 
 

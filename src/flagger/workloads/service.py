@@ -14,7 +14,7 @@ from flagger.api.canary import Canary
 from flagger.api.names import RELEASE_GROUP
 from flagger.kube.apply import merge_patch, retry_on_conflict
 from flagger.kube.cluster import Cluster
-from flagger.kube.objects import SERVICE, Object, annotations_of, labels_of, resource_version_of
+from flagger.kube.objects import SERVICE, Object, annotations_of, labels_of, resource_version_of, uid_of
 from flagger.rollout.state import READY, Readiness, WorkloadState
 from flagger.workloads.base import Sighting, SupersededError, TargetError
 from flagger.workloads.metadata import stripped
@@ -52,6 +52,7 @@ class ServiceWorkload:
         return Sighting(
             target=_state(self.revision_of(target)),
             primary=_state(annotations_of(primary).get(REVISION, "")) if primary else None,
+            uid=uid_of(target),
         )
 
     async def ensure_primary(self, canary: Canary, *, refresh: bool) -> None:
@@ -132,7 +133,7 @@ class ServiceWorkload:
             "namespace": canary.namespace,
             "labels": labels,
             "annotations": annotations,
-            "ownerReferences": [canary.owner_reference],
+            "ownerReferences": canary.owner_references,
         }
         await self._cluster.create(SERVICE, {"metadata": metadata, "spec": spec})
 
