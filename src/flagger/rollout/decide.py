@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from flagger.api.phases import without_rejection
-from flagger.rollout import farewell, guards, initialize, start, strategies
+from flagger.rollout import adoption, farewell, guards, initialize, start, strategies
 from flagger.rollout.affinity import with_cookies
 from flagger.rollout.facts import Facts, Need
 from flagger.rollout.gates import rollback_refusals
@@ -21,6 +21,7 @@ RULES: Sequence[Rule] = (
     guards.invalid,
     guards.troubled,
     initialize.bootstrap,
+    adoption.adopt,
     guards.stranded,  # before anything new: traffic that a failed run left on the canary comes home first
     start.withdrawn,
     start.idle,

@@ -29,6 +29,9 @@ _ALLOCATED = ("clusterIP", "clusterIPs", "ipFamilies", "healthCheckNodePort", "l
 
 _HEADLESS = "None"
 
+_SPREAD = "trafficDistribution"
+"""What a Canary may ask for beside what the target says."""
+
 
 class ServiceWorkload:
     """`<target>-canary` follows the target on every tick, `<target>-primary` at promotions only."""
@@ -49,9 +52,10 @@ class ServiceWorkload:
     async def sight(self, canary: Canary, now: datetime) -> Sighting:
         """Look at target and primary; there is no selector, as no Services are made beside these."""
         target, primary = await self._target(canary), await self._get(canary, canary.primary_name)
+        revision = self.revision_of(target)
         return Sighting(
-            target=_state(self.revision_of(target)),
-            primary=_state(annotations_of(primary).get(REVISION, "")) if primary else None,
+            target=_state(revision),
+            primary=_state(_runs(primary, target, revision)) if primary else None,
             uid=uid_of(target),
         )
 
@@ -122,7 +126,7 @@ class ServiceWorkload:
         """Make a copy lead where the target does; metadata of others on it stays."""
         spec = _own(target["spec"])
         if canary.spec.service.traffic_distribution:
-            spec["trafficDistribution"] = canary.spec.service.traffic_distribution
+            spec[_SPREAD] = canary.spec.service.traffic_distribution
         labels, annotations = stripped(labels_of(target)), {**stripped(annotations_of(target)), **notes}
         live = await self._get(canary, name)
         if live is not None:
@@ -156,6 +160,13 @@ class ServiceWorkload:
             patch.setdefault("metadata", {})["resourceVersion"] = resource_version_of(live)
             name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
             await self._cluster.patch(SERVICE, name, namespace, patch)
+
+
+def _runs(primary: Object, target: Object, revision: str) -> str:
+    """The revision that the primary leads to; empty where another operator made it of something else."""
+    recorded = annotations_of(primary).get(REVISION, "")
+    same = _own({**primary["spec"], _SPREAD: None}) == _own({**target["spec"], _SPREAD: None})
+    return recorded or (revision if same else "")
 
 
 def _state(revision: str) -> WorkloadState:
