@@ -7,11 +7,13 @@ from functools import partial
 
 from flagger.routing.base import Router
 from flagger.routing.providers.gateway_api.router import GatewayApi
+from flagger.routing.providers.knative import Knative
 from flagger.routing.providers.kubernetes import Kubernetes
 
 ROUTERS: Mapping[str, Callable[[], Router]] = {
     "gatewayapi:v1": partial(GatewayApi, version="v1"),
     "gatewayapi:v1beta1": partial(GatewayApi, version="v1beta1"),
+    "knative": Knative,
     "kubernetes": Kubernetes,
 }
 
