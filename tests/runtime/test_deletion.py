@@ -284,14 +284,9 @@ async def _deleting(lab: Lab, name: str) -> bool:
 
 
 @pytest.fixture
-async def loose() -> AsyncIterator[Bench]:
-    """A cluster whose Canary CRD lets everything through."""
-    definitions = copy.deepcopy(the_definitions())
-    for definition in definitions:
-        if definition["spec"]["names"]["kind"] == "Canary":
-            anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-            definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = anything
-    async with a_lab(definitions) as lab, a_bench(lab) as bench:
+async def loose(loose_lab: Lab) -> AsyncIterator[Bench]:
+    """Ticks by hand where Canaries can be anything."""
+    async with a_bench(loose_lab) as bench:
         yield bench
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -26,18 +24,6 @@ WEIGHTED: dict[str, Any] = {"stepWeight": 20, "maxWeight": 40, "metrics": METRIC
 
 def accepted(status: Object) -> Object | None:
     return next((item for item in status.get("conditions", ()) if item["type"] == "Accepted"), None)
-
-
-@pytest.fixture
-async def loose_lab() -> AsyncIterator[Lab]:
-    """A cluster whose Canary CRD lets everything through, as a careless administrator may have it."""
-    definitions = copy.deepcopy(the_definitions())
-    for definition in definitions:
-        if definition["spec"]["names"]["kind"] == "Canary":
-            anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-            definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = anything
-    async with a_lab(definitions) as found:
-        yield found
 
 
 async def test_an_invalid_canary_waits_and_says_why(bench: Bench) -> None:

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from flagger.kube.objects import Kind
 from flagger.sandbox.dataplane.translators.base import Translator
 from flagger.sandbox.dataplane.translators.gateway_api import GatewayApi
+from flagger.sandbox.dataplane.translators.knative import Knative
 from flagger.sandbox.dataplane.translators.services import Services
 
 TRANSLATORS: Mapping[str, Translator] = {
     "services": Services(),  # first: the others refer to its clusters and listeners
     "gateway-api": GatewayApi(),
+    "knative": Knative(),
 }
 
 
