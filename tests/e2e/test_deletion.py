@@ -90,12 +90,14 @@ async def test_with_revert_everything_is_as_it_was(stage: Stage) -> None:
         assert await is_gone(stage, kind, name)
 
 
-async def test_without_revert_what_serves_goes_on_serving(stage: Stage) -> None:
+@pytest.mark.parametrize("propagation", ["Background", "Foreground"])
+async def test_without_revert_what_serves_goes_on_serving(stage: Stage, propagation: str) -> None:
     """The garbage collector leaves it alone; the next Canary takes it over, restarts nothing, and releases."""
     await stage.release("left", deployment=a_deployment("left", replicas=2))
     primary = await stage.client.get(DEPLOYMENT, "left-primary", stage.namespace)
     async with stage.users("left.example") as users:
-        await stage.client.delete(CANARY, "left", stage.namespace)
+        await stage.client.delete(CANARY, "left", stage.namespace, propagation=propagation)
+        await eventually(lambda: is_gone(stage, CANARY, "left"), "the Canary is gone")
         for kind, name in ((DEPLOYMENT, "left-primary"), (SERVICE, "left"), (HTTP_ROUTE, "left")):
             await eventually(
                 lambda kind=kind, name=name: owners_of(stage, kind, name, 1), f"{name} has one owner"

@@ -38,20 +38,16 @@ def terminating(seen: Snapshot, _: Facts) -> Decision | None:
         return Decision(
             reason="there is nothing to hand back", effects=(RemoveFinalizer(),), status=seen.status
         )
-    begins = (
-        ()
-        if seen.phase in (Phase.TERMINATING, Phase.TERMINATED)
-        else (Event(f"Terminating canary {seen.name}"),)
-    )
+    begun = seen.phase in (Phase.TERMINATING, Phase.TERMINATED)
+    begins = Event(f"Terminating canary {seen.name}")
     if seen.target is None:  # or one that can't be made out
-        return _gone(seen, RevertTarget(), *HOMEWARD).after(*begins)
-    if begins:
-        status = record.moved(seen, Phase.TERMINATING)
+        return _gone(seen, RevertTarget(), *HOMEWARD).after(*(() if begun else (begins,)))
+    if not begun:
         return Decision(
-            reason=begins[0].text,
+            reason=begins.text,
             effects=(RevertTarget(),),
-            status=status,
-            told=begins,
+            status=record.moved(seen, Phase.TERMINATING),
+            told=(begins,),
             waits_for=Wait.TARGET,
         )
     if seen.phase is Phase.TERMINATED:

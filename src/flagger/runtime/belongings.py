@@ -10,10 +10,19 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 
 from flagger.kube.cluster import Cluster
 from flagger.kube.errors import KindMissing, NotFound
-from flagger.kube.objects import CONFIG_MAP, SECRET, SERVICE, Kind, Object, resource_version_of
+from flagger.kube.objects import (
+    CONFIG_MAP,
+    SECRET,
+    SERVICE,
+    Kind,
+    Object,
+    name_of,
+    namespace_of,
+    resource_version_of,
+)
 from flagger.routing.base import Place
 from flagger.runtime.snapshot import View
-from flagger.workloads.scalers import SCALERS
+from flagger.workloads.scalers import primary_scaler
 
 _CONFIG_KINDS = {kind.kind.lower(): kind for kind in (CONFIG_MAP, SECRET)}
 
@@ -76,14 +85,18 @@ def _gist(owners: Iterable[Object]) -> set[tuple[str, bool]]:
 
 
 async def _found(cluster: Cluster, view: View) -> AsyncIterator[tuple[Place, Object]]:
-    """What exists of it, routes first and the primary last."""
+    """What exists of it; the primary goes when nobody is sent to it any more."""
+    scaler = await primary_scaler(cluster, view.canary)
+    if scaler is not None:
+        kind, live = scaler
+        yield Place(kind, namespace_of(live), name_of(live)), live
     for place in dict.fromkeys(_places(view)):
         try:
-            live = await cluster.get(place.kind, place.namespace or None, place.name)
+            found = await cluster.get(place.kind, place.namespace or None, place.name)
         except KindMissing:
             continue
-        if live is not None:
-            yield place, live
+        if found is not None:
+            yield place, found
 
 
 def _places(view: View) -> Iterator[Place]:
@@ -93,10 +106,6 @@ def _places(view: View) -> Iterator[Place]:
         yield from view.router.places(canary)
     for name in canary.service_names:
         yield Place(SERVICE, namespace, name)
-    reference = canary.spec.autoscaler_ref
-    if reference is not None and reference.kind in SCALERS:
-        for kind in SCALERS[reference.kind].kinds:
-            yield Place(kind, namespace, f"{reference.name}-primary")
     if view.workload is not None:
         yield Place(view.workload.kind, namespace, f"{canary.target_name}-canary")
         yield Place(view.workload.kind, namespace, canary.primary_name)

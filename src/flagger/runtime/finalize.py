@@ -20,6 +20,7 @@ from flagger.rollout.effects import (
     RemoveFinalizer,
     RevertTarget,
 )
+from flagger.routing.base import RouteError
 from flagger.runtime.announce import shown
 from flagger.runtime.belongings import disown
 from flagger.runtime.kinds import CANARY
@@ -48,7 +49,10 @@ async def part(world: World, view: View, effect: Farewell) -> None:
         case HandBackApex():
             await world.services.hand_back(canary, sighting.selector if sighting else None)
         case HandBackRoutes() if view.router is not None:
-            await world.routes.hand_back(canary, view.router)
+            try:
+                await world.routes.hand_back(canary, view.router)
+            except RouteError as error:
+                log.warning("routes not handed back", canary=shown(canary), reason=str(error))
         case Disown():
             await disown(world.cluster, view)
         case RemoveFinalizer():

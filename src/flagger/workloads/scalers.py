@@ -67,6 +67,19 @@ async def ensure_primary_scaler(cluster: Cluster, canary: Canary, *, update: boo
     await cluster.create(kind, without_nones(made))
 
 
+async def primary_scaler(cluster: Cluster, canary: Canary) -> tuple[Kind, Object] | None:
+    """The primary's autoscaler and its kind, if there is one."""
+    reference = canary.spec.autoscaler_ref
+    scaler = SCALERS.get(reference.kind) if reference else None
+    if reference is None or scaler is None:
+        return None
+    try:
+        kind, found = await _find(cluster, canary, scaler, f"{reference.name}-primary")
+    except TargetError:
+        return None
+    return None if found is None else (kind, found)
+
+
 async def working_size(cluster: Cluster, canary: Canary, primary: Object | None) -> int:
     """The replicas that a parked target starts with: its autoscaler's minimum, else the primary's size.
 

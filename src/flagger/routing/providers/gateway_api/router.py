@@ -76,8 +76,9 @@ class GatewayApi:
         route = live.get(place)
         if route is None or is_ours(route, canary):
             return {}
-        spec = spec_before(route) or {**route["spec"], "rules": list(_homeward(canary, route))}
-        return {place: released({**route, "spec": spec})}
+        spec = spec_before(route) or route["spec"]
+        rules = [_homeward(canary, rule) for rule in spec.get("rules") or ()]
+        return {place: released({**route, "spec": {**spec, "rules": rules}})}
 
     def _place(self, canary: Canary) -> Place:
         return Place(self.route_kind, canary.namespace, canary.service_names.apex)
@@ -123,15 +124,16 @@ def _leads_to_primary(route: Object, canary: Canary) -> bool:
     return any(_split_of(rule, canary) is not None for rule in route["spec"].get("rules") or ())
 
 
-def _homeward(canary: Canary, route: Object) -> Iterator[Object]:
-    """The rules of a route with the apex Service for both sides; mirrors go with the canary."""
+def _homeward(canary: Canary, rule: Object) -> Object:
+    """A rule with the apex Service in the place of both sides, which are about to go."""
     _, *sides = canary.service_names
-    for rule in route["spec"].get("rules") or ():
-        refs = rule.get("backendRefs") or []
-        others = [ref for ref in refs if ref["name"] not in sides]
-        back = [_backend(canary, canary.service_names.apex)] if len(others) < len(refs) else []
-        filters = [item for item in rule.get("filters") or () if item["type"] != "RequestMirror"]
-        yield {**rule, "backendRefs": [*back, *others], "filters": filters or None}
+    refs = rule.get("backendRefs") or []
+    others = [ref for ref in refs if ref["name"] not in sides]
+    if len(others) == len(refs):
+        return rule
+    filters = [item for item in rule.get("filters") or () if item["type"] != "RequestMirror"]
+    apex = _backend(canary, canary.service_names.apex)
+    return {**rule, "backendRefs": [apex, *others], "filters": filters or None}
 
 
 def _backend(canary: Canary, name: str) -> Object:
