@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from flagger.kube.errors import AlreadyExists, NotFound
 from flagger.kube.objects import CRD, DEPLOYMENT, HPA, Object, annotations_of, name_of, namespace_of
 from flagger.workloads.scaled_object import SCALED_OBJECT
-from tests.e2e.stage import Stage
+from tests.e2e.stage import Stage, eventually
 from tests.workloads.test_scaled_object import PAUSED, a_definition
 
 
@@ -22,8 +22,6 @@ class Autoscalers:
     async def run(self) -> None:
         """Bring everything in line after each change, until cancelled."""
         stage = self.stage
-        with suppress(AlreadyExists):
-            await stage.client.create(CRD, a_definition())
         for kind in (SCALED_OBJECT, HPA, DEPLOYMENT):
             stage.cluster.subscribe(kind, lambda _, __: self._changed.set())
         while True:
@@ -70,7 +68,18 @@ class Autoscalers:
 
 @asynccontextmanager
 async def autoscaling(stage: Stage) -> AsyncIterator[None]:
-    """Autoscalers are at work for as long as the block lasts."""
+    """Autoscalers are at work for as long as the block lasts; KEDA's kind is served."""
+
+    async def served() -> bool:
+        try:
+            await stage.client.list(SCALED_OBJECT, stage.namespace)
+        except NotFound:
+            return False
+        return True
+
+    with suppress(AlreadyExists):
+        await stage.client.create(CRD, a_definition())
+    await eventually(served, "ScaledObjects are served")
     async with asyncio.TaskGroup() as group:
         running = group.create_task(Autoscalers(stage).run())
         yield

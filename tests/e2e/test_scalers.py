@@ -50,8 +50,7 @@ async def test_a_scaled_object(stage: Stage) -> None:
     """It is paused while the target rests, so that KEDA doesn't wake it; the primary has its own."""
     async with autoscaling(stage):
         await created(stage, DEPLOYMENT, a_deployment("queue", replicas=2))
-        await eventually(lambda: exists(stage), "KEDA is there")
-        scaled = await stage.client.get(SCALED_OBJECT, "queue", stage.namespace)
+        scaled = await created(stage, SCALED_OBJECT, a_scaled_object("queue"))
         spec = scaled_by("ScaledObject", "keda.sh/v1alpha1", "queue")
         await stage.apply(a_canary("queue", spec=spec))
         await stage.phase("queue", "Initialized")
@@ -72,12 +71,6 @@ async def test_a_scaled_object(stage: Stage) -> None:
         assert (await paused(stage), users.total.problems) == ("0", {})
         after = await stage.client.get(SCALED_OBJECT, "queue", stage.namespace)
         assert after["spec"] == scaled["spec"], "what is unknown is kept"
-
-
-async def exists(stage: Stage) -> bool:
-    """Create the ScaledObject once its kind is served."""
-    await created(stage, SCALED_OBJECT, a_scaled_object("queue"))
-    return True
 
 
 async def rests(stage: Stage, name: str) -> bool:
