@@ -17,16 +17,24 @@ from msgspec.structs import replace
 from flagger.api.canary import Canary
 from flagger.api.gates import is_native
 from flagger.api.model import decode
+from flagger.api.names import FINALIZER
+from flagger.api.quantities import format_time
 from flagger.api.release_action import ActionSpec, ActionState, Identity
 from flagger.api.status import CanaryStatus, Hold
 from flagger.rollout.act import Act, ActResult
 from flagger.rollout.decide import decide
 from flagger.rollout.effects import (
+    Disown,
     Effect,
+    Farewell,
+    HandBackApex,
+    HandBackRoutes,
     PauseScaler,
     PromotePrimary,
+    RemoveFinalizer,
     RestorePrimary,
     ResumeScaler,
+    RevertTarget,
     ScaleDown,
     ScaleUp,
     SetSplit,
@@ -136,13 +144,19 @@ class World:
         self.early = False
         self.images: frozenset[str] = frozenset()
         self.forbidden: set[str] = set()
+        self.finalizers: list[str] = []
+        self.deleted_at: datetime | None = None
+        self.served_by = "primary"
         self.status = self._parse({}).status
         if initialized:
             self.tick()
             self.tick()
 
     def _parse(self, status: Mapping[str, Any]) -> Canary:
-        metadata = {"name": "checkout", "namespace": "shop", "uid": "u-1", "generation": 1}
+        metadata: dict[str, Any] = {"name": "checkout", "namespace": "shop", "uid": "u-1", "generation": 1}
+        metadata["finalizers"] = self.finalizers
+        if self.deleted_at is not None:
+            metadata["deletionTimestamp"] = format_time(self.deleted_at)
         return Canary.parse({"metadata": metadata, "spec": self.spec, "status": dict(status)})
 
     def snapshot(self) -> Snapshot:
@@ -211,6 +225,10 @@ class World:
             facts = self._observe(facts, verdict, seen, asked)
         return seen, verdict, asked
 
+    def delete(self) -> None:
+        """Somebody deletes the Canary, which has our finalizer."""
+        self.finalizers, self.deleted_at = [FINALIZER], self.now
+
     def crash(self, after: int) -> None:
         """A tick that dies after some of its effects, before the status is written."""
         _, verdict, _ = self._conclude()
@@ -256,6 +274,8 @@ class World:
     def _repair(self, seen: Snapshot) -> bool:
         changed = False
         for repair in repairs(seen):
+            if repair is Repair.FINALIZER:
+                self.finalizers = [] if self.finalizers else [FINALIZER]
             if repair is Repair.PRIMARY and self.primary is None:
                 self.primary = Workload(revision=self.target.revision)
                 changed = True
@@ -309,10 +329,24 @@ class World:
             case RestorePrimary():
                 assert self.primary is not None
                 self.primary.revision = self.primary.previous or self.primary.revision
+            case RevertTarget() | HandBackApex() | HandBackRoutes() | Disown() | RemoveFinalizer():
+                self._part(effect)
             case PauseScaler() | ResumeScaler() | UpdatePrimaryScaler():
                 pass
             case _:
                 assert_never(effect)
+
+    def _part(self, effect: Farewell) -> None:
+        match effect:
+            case RevertTarget():
+                self.target.replicas = self.primary.replicas if self.primary else self.target.replicas or 1
+            case HandBackApex() | HandBackRoutes():
+                assert self.target.available or not (self.primary and self.primary.available)
+                self.served_by = "target"
+            case Disown():
+                self.primary = None
+            case RemoveFinalizer():
+                self.finalizers.remove(FINALIZER)
 
     def given(self, changes: Mapping[str, Any]) -> None:
         """What happens before the next tick, in the words of the tables."""

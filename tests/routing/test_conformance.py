@@ -25,8 +25,9 @@ def router_of(provider: str) -> Router:
 
 
 SPLITS = [HOME, Split(10), Split(30), Split(50), AWAY]
-WRITING = [provider for provider in ROUTERS if router_for(provider).features]
-everyone = pytest.mark.parametrize("provider", ROUTERS)
+MAKING = [provider for provider in ROUTERS if provider != "knative"]  # which makes nothing: test_knative.py
+WRITING = [provider for provider in MAKING if router_for(provider).features]
+everyone = pytest.mark.parametrize("provider", MAKING)
 who_writes = pytest.mark.parametrize("provider", WRITING)
 
 

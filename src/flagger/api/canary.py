@@ -210,6 +210,18 @@ class Canary(Model):
         }
 
     @property
+    def owner_references(self) -> list[dict[str, Any]]:
+        """Return the references of a generated object: to the Canary and, once it was found, to the target.
+
+        The second one has what serves users outlive a Canary that is deleted just like that.
+        """
+        found = self.metadata.target
+        if found is None:
+            return [self.owner_reference]
+        target = {"apiVersion": found.api_version, "kind": found.kind, "name": found.name, "uid": found.uid}
+        return [self.owner_reference, target]
+
+    @property
     def is_deleting(self) -> bool:
         """Say whether deletion was asked for."""
         return bool(self.metadata.deletion_timestamp)

@@ -37,6 +37,8 @@ PRIMARY_ID: Final = "flagger-id"
 
 KNATIVE_PRIMARY_REVISION: Final = "flagger.app/primary-revision"
 """On a Knative Service: the revision that acts as primary."""
+KNATIVE_PREVIOUS_REVISION: Final = f"{RELEASE_GROUP}/previous-primary-revision"
+"""On a Knative Service: the revision that was the primary before the last promotion."""
 
 ORIGINAL_CONFIGURATION: Final = "flagger.kubernetes.io/original-configuration"
 """On an adopted VirtualService: JSON of the spec found before, for the revert."""

@@ -160,6 +160,8 @@ class Metadata(Model):
     """When deletion was asked for; empty while it was not."""
     owner_references: tuple[OwnerReference, ...] = ()
     """Who the object belongs to."""
+    target: OwnerReference | None = None
+    """Of a Canary: its target as it was found, which owns what is made for it too. No field of the API."""
 
 
 class Key(NamedTuple):

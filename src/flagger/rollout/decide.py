@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from flagger.api.phases import without_rejection
-from flagger.rollout import acts, guards, initialize, ordered, start, strategies
+from flagger.rollout import acts, adoption, farewell, guards, initialize, ordered, start, strategies
 from flagger.rollout.affinity import with_cookies
 from flagger.rollout.facts import Facts, Need
 from flagger.rollout.gates import rollback_refusals
@@ -16,12 +16,13 @@ from flagger.rollout.state import Decision, Snapshot
 Rule = Callable[[Snapshot, Facts], Need | Decision | None]
 
 RULES: Sequence[Rule] = (
+    farewell.terminating,  # a suspended or faulty Canary can be deleted too
     guards.frozen,
-    guards.terminating,
     guards.invalid,
     guards.troubled,
     acts.aborted,  # before anything that a readiness or a change of the target may decide
     initialize.bootstrap,
+    adoption.adopt,
     guards.stranded,  # before anything new: traffic that a failed run left on the canary comes home first
     start.withdrawn,
     start.idle,
@@ -62,6 +63,8 @@ def decide(seen: Snapshot, facts: Facts) -> Need | Decision:
 def _ruled(seen: Snapshot, facts: Facts) -> Need | Decision:
     for rule in RULES:
         verdict = rule(seen, facts)
+        if isinstance(verdict, Decision) and seen.deleting:
+            return verdict  # with its finalizer a Canary goes, so its status is not touched up
         if isinstance(verdict, Decision):
             return with_cookies(seen, _accepted(seen, verdict.after(*rollback_refusals(seen, facts))))
         if verdict is not None:

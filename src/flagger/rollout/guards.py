@@ -28,11 +28,6 @@ def frozen(seen: Snapshot, _: Facts) -> Decision | None:
     return _stop(seen, "skipping canary run as object is suspended", warning=False, once=True)
 
 
-def terminating(seen: Snapshot, _: Facts) -> Decision | None:
-    """A Canary that is being deleted starts and moves nothing."""
-    return Decision(reason="the Canary is being deleted", status=seen.status) if seen.deleting else None
-
-
 def invalid(seen: Snapshot, _: Facts) -> Decision | None:
     """A Canary with a faulty field waits and says which."""
     if not seen.problems:

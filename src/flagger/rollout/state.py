@@ -10,6 +10,7 @@ from typing import Self
 
 from flagger.api.canary import Canary
 from flagger.api.errors import FieldError
+from flagger.api.names import FINALIZER
 from flagger.api.phases import Phase
 from flagger.api.status import CanaryStatus, Hold
 from flagger.rollout.act import Act, ActResult
@@ -144,6 +145,11 @@ class Snapshot:
     def deleting(self) -> bool:
         """Whether the Canary is on its way out."""
         return self.canary.is_deleting or self.phase in (Phase.TERMINATING, Phase.TERMINATED)
+
+    @property
+    def held(self) -> bool:
+        """Whether the Canary can't go before it has handed everything back."""
+        return self.canary.is_deleting and FINALIZER in self.canary.metadata.finalizers
 
     @property
     def name(self) -> str:

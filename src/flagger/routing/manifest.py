@@ -21,7 +21,7 @@ def manifest(kind: Kind, canary: Canary, name: str, spec: Object) -> Object:
         "name": name,
         "namespace": canary.namespace,
         "annotations": {**(custom.annotations if custom else {}), **GITOPS_IGNORE},
-        "ownerReferences": [canary.owner_reference],
+        "ownerReferences": canary.owner_references,
     }
     if custom and custom.labels:
         metadata["labels"] = dict(custom.labels)

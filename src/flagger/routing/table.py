@@ -18,6 +18,7 @@ from flagger.routing.providers.gateway_api.router import GatewayApi
 from flagger.routing.providers.gloo.router import Gloo
 from flagger.routing.providers.istio.in_place import VIRTUAL_SERVICE
 from flagger.routing.providers.istio.router import Istio
+from flagger.routing.providers.knative import Knative
 from flagger.routing.providers.kubernetes import Kubernetes
 from flagger.routing.providers.nginx.router import Nginx
 
@@ -35,6 +36,7 @@ ROUTERS: Mapping[str, Callable[[], Router] | Flagged] = {
     "gatewayapi:v1beta1": partial(GatewayApi, version="v1beta1"),
     "istio": Istio,
     "gloo": Gloo,
+    "knative": Knative,
     "kubernetes": Kubernetes,
     "nginx": Flagged(Nginx),
 }

@@ -10,7 +10,6 @@ import structlog
 
 from flagger.api.canary import Canary
 from flagger.api.errors import FieldError
-from flagger.api.names import FINALIZER
 from flagger.api.phases import ACTIVE, INITIAL
 from flagger.kube.errors import (
     AlreadyExists,
@@ -31,6 +30,7 @@ from flagger.routing.base import RouteError
 from flagger.runtime.announce import announce, shown
 from flagger.runtime.answer import answer, moments, record_first
 from flagger.runtime.commit import CanaryGone, commit
+from flagger.runtime.finalize import is_held, read_once_more, set_finalizer
 from flagger.runtime.kinds import CANARY
 from flagger.runtime.measure import measure
 from flagger.runtime.observe import call_hooks, observe
@@ -99,7 +99,7 @@ class Advance:
 
     async def _visit(self, memory: Memory, stored: Object) -> float | None:
         try:
-            canary = read(stored)
+            canary = (read_once_more if is_held(stored) else read)(stored)
         except FieldError as error:
             return await self._rejected(memory, stored, error)
         try:
@@ -168,6 +168,8 @@ class Advance:
         told, memory.reason, memory.waits_for = memory.reason == str(error), str(error), None
         try:
             await reject(self._world, stored, error, told=told)
+            if is_held(stored):
+                await set_finalizer(self._world.cluster, stored, present=False)
         except KubeError as failure:
             return self._set_back(memory, f"{name_of(stored)}.{namespace_of(stored)}", failure)
         memory.setbacks = 0
@@ -194,14 +196,13 @@ class Advance:
     def _concluded(self, memory: Memory, seen: View, decision: Decision) -> float | None:
         canary, phase = seen.canary, decision.status.phase
         log.debug("tick done", canary=shown(canary), phase=str(phase), reason=decision.reason)
-        held = canary.is_deleting and FINALIZER in canary.metadata.finalizers
-        if held and memory.reason != decision.reason:
-            todo = "scale the target up, then remove the finalizer by hand"
-            log.warning("finalizer not served yet", canary=shown(canary), finalizer=FINALIZER, todo=todo)
         memory.reason, memory.waits_for, memory.setbacks = decision.reason, decision.waits_for, 0
-        rests = canary.spec.suspend or seen.seen.problems or seen.seen.deleting
-        moves = phase in ACTIVE | INITIAL or decision.waits_for is not None
-        times = [self._rhythm(memory, seen, decision)] if moves and not rests else []
+        waits = decision.waits_for is not None
+        rests = canary.spec.suspend or seen.seen.problems
+        moves = not rests and (waits or phase in ACTIVE | INITIAL)
+        if seen.seen.deleting:
+            moves = waits or bool(decision.effects)
+        times = [self._rhythm(memory, seen, decision)] if moves else []
         return min((*times, *moments(seen.seen, decision, self._interval(canary))), default=None)
 
     def _rhythm(self, memory: Memory, seen: View, decision: Decision) -> float:

@@ -11,6 +11,7 @@ from msgspec.structs import replace as with_fields
 
 from flagger.api.canary import Canary
 from flagger.api.errors import FieldError
+from flagger.api.references import OwnerReference
 from flagger.api.validate import validate
 from flagger.kube.objects import Object
 from flagger.rollout.state import Snapshot, Wait
@@ -71,7 +72,7 @@ async def view(world: World, stored: Object, canary: Canary, last_reason: str) -
         watched = ((kind, canary.namespace, name) for kind, name in sighting.watched)
         world.registry.sighted(canary.key, watched)
     seen = Snapshot(
-        canary=_labelled(canary, sighting),
+        canary=_targeted(_labelled(canary, sighting), workload, sighting),
         status=canary.status,
         now=now,
         provider=canary.provider(default),
@@ -134,6 +135,17 @@ def _labelled(canary: Canary, sighting: Sighting | None) -> Canary:
     labels = {**service.apex.labels, sighting.selector.label: canary.service_names.apex}
     apex = with_fields(service.apex, labels=labels)
     return with_fields(canary, spec=with_fields(canary.spec, service=with_fields(service, apex=apex)))
+
+
+def _targeted(canary: Canary, workload: Workload | None, sighting: Sighting | None) -> Canary:
+    """With the identity of its target, for what is made."""
+    if workload is None or sighting is None or not sighting.uid:
+        return canary
+    kind = workload.kind
+    target = OwnerReference(
+        api_version=kind.api_version, kind=kind.kind, name=canary.target_name, uid=sighting.uid
+    )
+    return with_fields(canary, metadata=with_fields(canary.metadata, target=target))
 
 
 async def _sight(workload: Workload | None, canary: Canary, now: datetime) -> tuple[Sighting | None, str]:

@@ -8,6 +8,7 @@ from flagger.sandbox.dataplane.translators.contour import Contour
 from flagger.sandbox.dataplane.translators.gateway_api import GatewayApi
 from flagger.sandbox.dataplane.translators.gloo import Gloo
 from flagger.sandbox.dataplane.translators.istio.translator import Istio
+from flagger.sandbox.dataplane.translators.knative import Knative
 from flagger.sandbox.dataplane.translators.nginx import Nginx
 from flagger.sandbox.dataplane.translators.services import Services
 
@@ -18,6 +19,7 @@ TRANSLATORS: Mapping[str, Translator] = {
     "istio": Istio(),
     "gloo": Gloo(),
     "nginx": Nginx(),
+    "knative": Knative(),
 }
 
 
