@@ -14,6 +14,7 @@ from typing import Any, assert_never
 from msgspec.structs import replace
 
 from flagger.api.canary import Canary
+from flagger.api.capacity import CapacityLimits
 from flagger.api.status import CanaryStatus
 from flagger.rollout.decide import decide
 from flagger.rollout.effects import (
@@ -45,6 +46,7 @@ from flagger.runtime.commit import plain
 
 EVERYTHING = frozenset(Feature)
 INTERVAL = timedelta(seconds=30)
+LIMITS = CapacityLimits(cool_down=timedelta(minutes=5), max_wait=timedelta(minutes=10))
 START = datetime(2030, 1, 5, 10, 0, tzinfo=UTC)
 BAD_CHECK = "Halt checkout.shop advancement success rate 97.20% < 99%"
 PRIMARY = "checkout-api-primary.shop not ready: "
@@ -113,6 +115,7 @@ class World:
         self.asked_checks = False
         self.outages: list[str] = []
         self.last_reason = ""
+        self.capacity: CapacityLimits | None = LIMITS
         self.status = self._parse({}).status
         if initialized:
             self.tick()
@@ -139,6 +142,7 @@ class World:
             split=split,
             split_trouble="" if split else "the route is missing",
             last_reason=self.last_reason,
+            capacity=self.capacity,
         )
 
     def tick(self) -> Tick:

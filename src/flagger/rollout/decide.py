@@ -25,6 +25,7 @@ RULES: Sequence[Rule] = (
     start.withdrawn,
     start.idle,
     guards.unsupported,
+    guards.retreating,  # a rollback that has begun is not asked about again
     guards.primary_unready,  # never start, restart or advance over a primary that can't serve
     guards.new_revision,  # before the canary's readiness, so that a broken canary can be fixed forward
     guards.rollback_requested,

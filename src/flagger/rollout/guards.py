@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from flagger.api.phases import Phase, with_rejection
-from flagger.rollout import endings, record
+from flagger.rollout import endings, governor, record
 from flagger.rollout.effects import ResumeScaler, ScaleUp, SetSplit
 from flagger.rollout.facts import Facts, Need
 from flagger.rollout.gates import rollback_request
@@ -52,7 +52,18 @@ def stranded(seen: Snapshot, _: Facts) -> Decision | None:
     if seen.primary is None or not seen.primary.readiness.ready:
         reason = "the canary serves until the primary is ready again"
         return Decision(reason=reason, status=seen.status, waits_for=Wait.PRIMARY)
+    if not governor.takes_all(seen):
+        reason = "the canary serves until the primary has pods for all traffic"
+        return Decision(reason=reason, status=seen.status, waits_for=Wait.CAPACITY)
     return endings.homecoming(seen)
+
+
+def retreating(seen: Snapshot, _: Facts) -> Decision | None:
+    """A rollback for which the primary had too few pods goes on, whatever else happens."""
+    run = seen.status.run
+    if seen.phase not in ANALYSING or run is None or not run.retreat:
+        return None
+    return endings.rollback(seen, run.retreat)
 
 
 def primary_unready(seen: Snapshot, _: Facts) -> Decision | None:
@@ -67,7 +78,7 @@ def primary_unready(seen: Snapshot, _: Facts) -> Decision | None:
     if readiness.terminal and seen.phase in PROMOTING:
         return endings.failed_promotion(seen, readiness.message)
     if readiness.terminal and seen.phase in ANALYSING:
-        return _deadline_exceeded(seen, readiness.message)
+        return deadline_exceeded(seen, readiness.message)
     return _stop(seen, readiness.message, wait=Wait.PRIMARY)
 
 
@@ -107,7 +118,7 @@ def canary_unready(seen: Snapshot, _: Facts) -> Decision | None:
         return None
     readiness = seen.target.readiness
     if readiness.terminal:
-        return _deadline_exceeded(seen, readiness.message)
+        return deadline_exceeded(seen, readiness.message)
     return _stop(seen, readiness.message, wait=Wait.TARGET)
 
 
@@ -165,7 +176,8 @@ def too_many_failed_checks(seen: Snapshot, _: Facts) -> Decision | None:
     return endings.rollback(seen, text, Event(text, warning=True), alert)
 
 
-def _deadline_exceeded(seen: Snapshot, message: str) -> Decision:
+def deadline_exceeded(seen: Snapshot, message: str) -> Decision:
+    """Roll back: what a run waits for did not come in time."""
     text = f"Rolling back {seen.name} progress deadline exceeded {message}"
     alert = Alert(f"Progress deadline exceeded {message}", Severity.ERROR)
     return endings.rollback(seen, text, Event(message, warning=True), Event(text, warning=True), alert)

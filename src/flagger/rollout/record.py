@@ -40,7 +40,8 @@ def initialized(seen: Snapshot, revision: str) -> CanaryStatus:
 
 def run_started(seen: Snapshot, revision: str) -> CanaryStatus:
     """A run of `revision` begins (again): counters at zero, a new run number."""
-    run = RunRecord(number=next_run(seen.status), revision=revision, started=seen.now)
+    size = seen.primary.replicas if seen.primary else 0
+    run = RunRecord(number=next_run(seen.status), revision=revision, started=seen.now, size=size)
     return moved(seen, Phase.PROGRESSING, replace(_reset(seen, revision), run=run))
 
 

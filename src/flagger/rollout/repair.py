@@ -16,6 +16,7 @@ class Repair(StrEnum):
     EARLY_ROUTE = "routing objects that pods need before they start"
     PRIMARY = "primary workload"
     SCALER = "primary autoscaler"
+    CANARY_SCALER = "autoscaler of the target"
     APEX = "apex Service"
     ROUTE = "routing objects"
 
@@ -37,6 +38,7 @@ def repairs(seen: Snapshot) -> Iterator[Repair]:
     if waits and not (seen.primary is not None and seen.primary.readiness.ready):
         return
     yield Repair.SCALER
+    yield Repair.CANARY_SCALER
     yield Repair.APEX
     yield Repair.ROUTE
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flagger.api.analysis import HookType
 from flagger.api.phases import IDLE, Phase
 from flagger.rollout import record
+from flagger.rollout.capacity import first_floor
 from flagger.rollout.effects import ResumeScaler, ScaleUp, SetSplit
 from flagger.rollout.facts import Facts, HookCalls
 from flagger.rollout.gates import gate
@@ -43,11 +44,12 @@ def start(seen: Snapshot, facts: Facts) -> HookCalls | Decision | None:
     if asked.refusal is not None:
         return _await_approval(seen, f"waiting for approval {asked.refusal.name}", asked.waiting(seen))
     text = f"New revision detected! Scaling up {seen.target_name}"
+    status = record.run_started(seen, seen.target.revision)
     home = () if seen.split == HOME else (SetSplit(HOME),)
     return Decision(
         reason=text,
-        effects=(*home, ResumeScaler(), ScaleUp()),
-        status=record.run_started(seen, seen.target.revision),
+        effects=(*home, ResumeScaler(), ScaleUp(first_floor(seen, status))),
+        status=status,
         told=(
             *asked.told,
             Event(text, phase=Phase.PROGRESSING),

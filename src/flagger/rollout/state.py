@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Self
 
 from flagger.api.canary import Canary
+from flagger.api.capacity import CapacityLimits
 from flagger.api.errors import FieldError
 from flagger.api.phases import Phase
 from flagger.api.status import CanaryStatus
@@ -91,13 +92,14 @@ class WorkloadState:
     """The target or the primary as it stands now.
 
     `revision` is the hash of what would be released, `replicas` the number of pods wanted, `available` that of
-    pods that can take requests.
+    pods that can take requests. `most` is the greatest size that its autoscaler may give it, None without one.
     """
 
     revision: str
     readiness: Readiness
     replicas: int = 1
     available: int = 0
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +110,8 @@ class Snapshot:
     `split` is what the routing object says, None when it can't be read; `split_trouble` then says why, and
     `written` is what it asks for in case that its controller has not taken it over yet.
     `trouble` says what else is missing that every tick needs. `problems` are the faults of the object itself
-    that make it wait. `last_reason` is how the tick before ended, empty after a restart.
+    that make it wait. `last_reason` is how the tick before ended, empty after a restart. `capacity` says how
+    traffic follows capacity, None that it doesn't.
     """
 
     canary: Canary
@@ -125,6 +128,7 @@ class Snapshot:
     trouble: str = ""
     last_reason: str = ""
     problems: tuple[FieldError, ...] = ()
+    capacity: CapacityLimits | None = None
 
     @property
     def phase(self) -> Phase:
@@ -195,6 +199,7 @@ class Wait(StrEnum):
     PRIMARY = "primary"
     TARGET = "target"
     ROUTE = "route"
+    CAPACITY = "capacity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

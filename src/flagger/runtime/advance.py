@@ -21,6 +21,7 @@ from flagger.kube.errors import (
 )
 from flagger.kube.lease import LeaseLost
 from flagger.kube.objects import Object, name_of, namespace_of
+from flagger.rollout.capacity import held_until
 from flagger.rollout.decide import decide
 from flagger.rollout.facts import Facts
 from flagger.rollout.gates import last_reports
@@ -169,7 +170,15 @@ class Advance:
         memory.reason, memory.waits_for, memory.setbacks = decision.reason, decision.waits_for, 0
         rests = canary.spec.suspend or seen.seen.problems or seen.seen.deleting
         moves = phase in ACTIVE | INITIAL or decision.waits_for is not None
-        return self._interval(canary) if moves and not rests else None
+        if rests:
+            return None
+        return self._interval(canary) if moves else self._until_released(seen, decision)
+
+    def _until_released(self, seen: View, decision: Decision) -> float | None:
+        """Seconds until the autoscalers of a run that is over are left to themselves, if that is still to come."""
+        until = held_until(decision.status, seen.seen)
+        left = (until - seen.seen.now).total_seconds() if until else 0.0
+        return left if left > 0 else None
 
     def _interval(self, canary: Canary) -> float:
         return canary.interval(self._world.settings.analysis_interval_floor).total_seconds()

@@ -123,6 +123,9 @@ def plain_run(run: RunRecord) -> Object:
         "preRollout": run.pre_rollout,
         "approved": run.approved,
         "waiting": run.waiting,
+        "size": run.size,
+        "shortSince": format_time(run.short_since) if run.short_since else "",
+        "retreat": run.retreat,
     }
     return {name: value for name, value in known.items() if value}
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from flagger.api.analysis import INTERVAL_FLOOR
+from flagger.api.capacity import ENFORCE, MODES
 from flagger.api.quantities import format_duration, parse_duration
 from flagger.kube.lease import Terms
 from flagger.outbound import Proxies
@@ -70,6 +71,11 @@ class Settings:
     enable_config_tracking: bool = _flag(True, "track and copy the ConfigMaps and Secrets of targets")
     no_cross_namespace_refs: bool = _flag(False, "refuse references into other namespaces")
     analysis_interval_floor: timedelta = _flag(INTERVAL_FLOOR, "shortest analysis interval that is honoured")
+    capacity: str = _flag(
+        ENFORCE,
+        "enforce: traffic moves only to sides with pods for it, off: at once, as upstream",
+        one_of=MODES,
+    )
     log_level: str = _flag("debug", "debug, info, warn, error, fatal or panic; anything else is info")
     zap_encoding: str = _flag("json", "log lines as json or console", one_of=("json", "console"))
     port: str = _flag("8080", "port of /metrics, /healthz and /readyz")

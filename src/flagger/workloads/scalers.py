@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from flagger.api.canary import Canary
-from flagger.kube.apply import merge_patch, without_nones
+from flagger.kube.apply import without_nones
 from flagger.kube.cluster import Cluster
 from flagger.kube.errors import KindMissing, NotFound
 from flagger.kube.objects import Kind, Object, annotations_of
 from flagger.workloads.base import TargetError
+from flagger.workloads.floors import held_patch, maximum_of
 from flagger.workloads.hpa import Hpa
 from flagger.workloads.scaled_object import Keda
 
@@ -35,11 +36,15 @@ class Scaler(Protocol):
         """Labels and annotations of a new copy."""
 
 
+KEDA_MAXIMUM = 100  # pods, where a ScaledObject names no maximum
+
 SCALERS: Mapping[str, Scaler] = {"HorizontalPodAutoscaler": Hpa(), "ScaledObject": Keda()}
 
 
-async def ensure_primary_scaler(cluster: Cluster, canary: Canary, *, update: bool) -> None:
+async def ensure_primary_scaler(cluster: Cluster, canary: Canary, *, update: bool, floor: int = 0) -> None:
     """Create the primary's autoscaler if it is missing; `update` also copies the target's settings again.
+
+    Its minimum is at least `floor`; 0 leaves the copied one.
 
     Raises:
         TargetError: the target's autoscaler does not exist, or the cluster has none of this kind.
@@ -51,6 +56,7 @@ async def ensure_primary_scaler(cluster: Cluster, canary: Canary, *, update: boo
     name = f"{reference.name}-primary"
     kind, live = await _find(cluster, canary, scaler, name)
     if live is not None and not update:
+        await _settle(cluster, kind, live, scaler, floor)
         return
     kind, source = await _find(cluster, canary, scaler, reference.name)
     if source is None:
@@ -60,11 +66,39 @@ async def ensure_primary_scaler(cluster: Cluster, canary: Canary, *, update: boo
         )
     spec = _limited(canary, scaler, scaler.spec(canary, source))
     if live is not None:
-        await _update(cluster, kind, live, spec)
+        await _settle(cluster, kind, live, scaler, floor, spec)
         return
     metadata = {"name": name, "namespace": canary.namespace, **scaler.metadata(source)}
     made = {"metadata": {**metadata, "ownerReferences": [canary.owner_reference]}, "spec": spec}
     await cluster.create(kind, without_nones(made))
+
+
+async def hold_target(cluster: Cluster, canary: Canary, floor: int) -> None:
+    """Have the target's autoscaler, if there is one, keep at least `floor` pods; 0 gives it its own minimum back."""
+    reference = canary.spec.autoscaler_ref
+    scaler = SCALERS.get(reference.kind) if reference else None
+    if reference is None or scaler is None:
+        return
+    kind, live = await _find(cluster, canary, scaler, reference.name)
+    if live is not None:
+        await _settle(cluster, kind, live, scaler, floor)
+
+
+async def largest_size(cluster: Cluster, canary: Canary, *, primary: bool) -> int | None:
+    """The most pods that a side's autoscaler may give it; None where it has no autoscaler that can be read."""
+    reference = canary.spec.autoscaler_ref
+    scaler = SCALERS.get(reference.kind) if reference else None
+    if reference is None or scaler is None:
+        return None
+    try:
+        _, live = await _find(
+            cluster, canary, scaler, f"{reference.name}-primary" if primary else reference.name
+        )
+    except TargetError:
+        return None
+    if live is None:
+        return None
+    return int(live["spec"].get(maximum_of(scaler.minimum)) or KEDA_MAXIMUM)
 
 
 async def working_size(cluster: Cluster, canary: Canary, primary: Object | None) -> int:
@@ -84,7 +118,8 @@ async def working_size(cluster: Cluster, canary: Canary, primary: Object | None)
 
 
 async def pause_scaler(cluster: Cluster, canary: Canary) -> None:
-    """Keep the target's autoscaler from waking a parked target; one that is gone is still enough."""
+    """Keep the target's autoscaler, with its own minimum, from waking a parked target; one that is gone is still."""
+    await hold_target(cluster, canary, 0)
     await _annotate(cluster, canary, paused=True)
 
 
@@ -110,11 +145,13 @@ async def _annotate(cluster: Cluster, canary: Canary, *, paused: bool) -> None:
         return
 
 
-async def _update(cluster: Cluster, kind: Kind, live: Object, spec: Object) -> None:
-    """Replace the settings; metadata is as at its creation, or somebody else's."""
-    patch = merge_patch(live["spec"], spec)
+async def _settle(
+    cluster: Cluster, kind: Kind, live: Object, scaler: Scaler, floor: int, spec: Object | None = None
+) -> None:
+    """Replace the settings, if there are new ones, and hold the minimum; other metadata is left alone."""
+    patch = held_patch(live, scaler.minimum, floor, spec)
     if patch:
-        await cluster.patch(kind, live["metadata"]["name"], live["metadata"]["namespace"], {"spec": patch})
+        await cluster.patch(kind, live["metadata"]["name"], live["metadata"]["namespace"], patch)
 
 
 async def _find(cluster: Cluster, canary: Canary, scaler: Scaler, name: str) -> tuple[Kind, Object | None]:
@@ -137,6 +174,6 @@ def _limited(canary: Canary, scaler: Scaler, spec: Object) -> Object:
     limits = reference.primary_scaler_replicas if reference else None
     given = {
         scaler.minimum: limits.min_replicas if limits else None,
-        scaler.minimum.replace("min", "max"): limits.max_replicas if limits else None,
+        maximum_of(scaler.minimum): limits.max_replicas if limits else None,
     }
     return spec | {field: number for field, number in given.items() if number}

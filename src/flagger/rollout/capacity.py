@@ -1,0 +1,103 @@
+"""How much traffic each side has pods for. Pure arithmetic; what follows from it is the governor's business.
+
+The yardstick is the primary's size when the run began: that many pods carried all traffic. Shares are in percent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from flagger.api.analysis import Strategy
+from flagger.api.phases import IDLE, INITIAL, Phase
+from flagger.api.status import CanaryStatus
+from flagger.rollout.plan import plan
+from flagger.rollout.state import AWAY, HOME, TOTAL, Feature, Snapshot, WorkloadState
+
+RESTING = IDLE | {Phase.WAITING}
+RETREAT_WITHIN = timedelta(minutes=1)
+"""How long traffic may take to leave a side that must not keep it, when the other one lacks pods."""
+
+
+def size(seen: Snapshot) -> int:
+    """Pods that carry all traffic; 0 when that is not known, or doesn't matter."""
+    run = seen.status.run
+    return run.size if seen.capacity is not None and run is not None else 0
+
+
+def divides(seen: Snapshot) -> bool:
+    """Whether a split says how many of all requests each side gets, and that matters."""
+    by_weight = seen.canary.spec.analysis.on(seen.provider).strategy is not Strategy.AB
+    return size(seen) > 0 and by_weight and Feature.WEIGHTS in seen.features
+
+
+def needed(seen: Snapshot, side: WorkloadState, share: int) -> int:
+    """Available pods that a side needs for a share of the traffic.
+
+    No side needs more pods than it may have: its autoscaler's maximum, or the replicas that its owner gave it.
+    Where a side counts as ready with fewer (`canaryReadyThreshold`), fewer are enough here.
+    """
+    return -(-_all(seen, side) * share // TOTAL)
+
+
+def carried(seen: Snapshot, side: WorkloadState) -> int:
+    """The greatest share that a side has pods for."""
+    enough = _all(seen, side)
+    return min(TOTAL, TOTAL * side.available // enough) if enough else TOTAL
+
+
+def primary_floor(seen: Snapshot) -> int:
+    """The least size that the primary's autoscaler may give it now; 0 leaves it to itself."""
+    until = held_until(seen.status, seen)
+    if seen.phase in INITIAL or seen.deleting or until is None:
+        return 0
+    return size(seen) if seen.phase not in RESTING or _stranded(seen.status) or seen.now < until else 0
+
+
+def held_until(status: CanaryStatus, seen: Snapshot) -> datetime | None:
+    """When the primary's autoscaler is left to itself again, should nothing start before; None if it is now."""
+    limits, since = seen.capacity, status.last_transition_time
+    if limits is None or since is None or status.run is None or not status.run.size:
+        return None
+    return since + limits.cool_down
+
+
+def canary_floor(seen: Snapshot) -> int:
+    """The least size that the target's autoscaler may give it now; 0 leaves it to itself.
+
+    It runs one step ahead of the traffic, so that an ordinary run doesn't wait.
+    """
+    idle = seen.phase in RESTING | INITIAL and not _stranded(seen.status)
+    if idle or seen.target is None or not divides(seen):
+        return 0
+    return needed(seen, seen.target, _coming(seen))
+
+
+def first_floor(seen: Snapshot, started: CanaryStatus) -> int:
+    """`canary_floor` of a run that is about to start."""
+    return canary_floor(replace(seen, status=started, split=HOME))
+
+
+def _all(seen: Snapshot, side: WorkloadState) -> int:
+    """Pods with which a side carries everything."""
+    analysis = seen.canary.spec.analysis
+    primary = side is seen.primary
+    threshold = analysis.primary_ready_percent if primary else analysis.canary_ready_percent
+    most = side.replicas if side.most is None else side.most
+    return min(size(seen), most) * threshold // TOTAL
+
+
+def _coming(seen: Snapshot) -> int:
+    """The canary's share after the next step, or the present one if there is none."""
+    status, split = seen.status, seen.split or HOME
+    leaving = status.run is not None and bool(status.run.retreat)
+    if leaving or seen.phase not in (Phase.PROGRESSING, Phase.WAITING_PROMOTION):
+        return AWAY.canary if leaving and seen.phase is Phase.PROMOTING else split.canary
+    course = plan(seen)
+    if course.strategy is Strategy.BLUE_GREEN:
+        return AWAY.canary if status.iterations >= course.iterations - 1 else split.canary
+    return split.canary if split.canary >= course.ladder.top else course.ladder.next(split.canary)
+
+
+def _stranded(status: CanaryStatus) -> bool:
+    return status.phase is Phase.FAILED and status.canary_weight == AWAY.canary
