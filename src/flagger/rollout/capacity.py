@@ -8,12 +8,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace as with_fields
+
 from flagger.api.analysis import Strategy
 from flagger.api.phases import IDLE, INITIAL, Phase
 from flagger.api.status import CanaryStatus
 from flagger.rollout.plan import plan
-from flagger.rollout.state import AWAY, HOME, TOTAL, Feature, Snapshot, WorkloadState
+from flagger.rollout.state import AWAY, HOME, TOTAL, Feature, Snapshot, Split, WorkloadState
 
+ANALYSING = frozenset({Phase.PROGRESSING, Phase.WAITING_PROMOTION})
 RESTING = IDLE | {Phase.WAITING}
 RETREAT_WITHIN = timedelta(minutes=1)
 """How long traffic may take to leave a side that must not keep it, when the other one lacks pods."""
@@ -46,6 +49,32 @@ def carried(seen: Snapshot, side: WorkloadState) -> int:
     return min(TOTAL, TOTAL * side.available // enough) if enough else TOTAL
 
 
+def bearable(seen: Snapshot, side: WorkloadState, share: int) -> int:
+    """The share that a side may get which grows with its load alone, given that it has `share` now.
+
+    An autoscaler that sees no more load than it aims at adds no pods, so the side gets a quarter more than its
+    pods are for, and in any case one percent more unless it has too much already.
+    """
+    enough, fair = _all(seen, side), carried(seen, side)
+    more = min(TOTAL, TOTAL * side.available * 5 // (enough * 4)) if enough else TOTAL
+    return max(more, min(TOTAL, share + 1)) if share <= fair else more
+
+
+def grown(seen: Snapshot, status: CanaryStatus) -> CanaryStatus:
+    """The status with a larger yardstick where the load has grown since the run began.
+
+    A primary that its autoscaler makes larger than before the run, with less than all traffic, tells what all
+    of it would take.
+    """
+    primary, split, run = seen.primary, seen.split or HOME, status.run
+    if seen.phase not in ANALYSING or status.phase not in ANALYSING or not divides(seen) or run is None:
+        return status
+    if primary is None or primary.autoscaling is None or primary.replicas <= run.size or split == AWAY:
+        return status
+    whole = min(primary.autoscaling.most, -(-primary.replicas * TOTAL // split.primary))
+    return with_fields(status, run=with_fields(run, size=whole))
+
+
 def primary_floor(seen: Snapshot) -> int:
     """The least size that the primary's autoscaler may give it now; 0 leaves it to itself."""
     until = held_until(seen.status, seen)
@@ -73,9 +102,9 @@ def canary_floor(seen: Snapshot) -> int:
     return needed(seen, seen.target, _coming(seen))
 
 
-def first_floor(seen: Snapshot, started: CanaryStatus) -> int:
-    """`canary_floor` of a run that is about to start."""
-    return canary_floor(replace(seen, status=started, split=HOME))
+def next_floor(seen: Snapshot, status: CanaryStatus, split: Split) -> int:
+    """`canary_floor` once the traffic is divided so, under the status that is about to be written."""
+    return canary_floor(replace(seen, status=status, split=split))
 
 
 def _all(seen: Snapshot, side: WorkloadState) -> int:
@@ -83,7 +112,7 @@ def _all(seen: Snapshot, side: WorkloadState) -> int:
     analysis = seen.canary.spec.analysis
     primary = side is seen.primary
     threshold = analysis.primary_ready_percent if primary else analysis.canary_ready_percent
-    most = side.replicas if side.most is None else side.most
+    most = side.replicas if side.autoscaling is None else side.autoscaling.most
     return min(size(seen), most) * threshold // TOTAL
 
 
@@ -91,7 +120,7 @@ def _coming(seen: Snapshot) -> int:
     """The canary's share after the next step, or the present one if there is none."""
     status, split = seen.status, seen.split or HOME
     leaving = status.run is not None and bool(status.run.retreat)
-    if leaving or seen.phase not in (Phase.PROGRESSING, Phase.WAITING_PROMOTION):
+    if leaving or seen.phase not in ANALYSING:
         return AWAY.canary if leaving and seen.phase is Phase.PROMOTING else split.canary
     course = plan(seen)
     if course.strategy is Strategy.BLUE_GREEN:

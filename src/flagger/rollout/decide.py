@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from flagger.api.phases import without_rejection
 from flagger.rollout import guards, initialize, start, strategies
 from flagger.rollout.affinity import with_cookies
+from flagger.rollout.capacity import grown
 from flagger.rollout.facts import Facts, Need
 from flagger.rollout.gates import rollback_refusals
 from flagger.rollout.state import Decision, Snapshot
@@ -51,6 +52,7 @@ def decide(seen: Snapshot, facts: Facts) -> Need | Decision:
     for rule in RULES:
         verdict = rule(seen, facts)
         if isinstance(verdict, Decision):
+            verdict = verdict.with_status(grown(seen, verdict.status))
             return with_cookies(seen, _accepted(seen, verdict.after(*rollback_refusals(seen, facts))))
         if verdict is not None:
             return verdict

@@ -37,7 +37,15 @@ def shortage(seen: Snapshot, target: Split) -> str:
 
 
 def hold(seen: Snapshot, lack: str, target: Split) -> Decision:
-    """The split stays for want of pods; that is told once."""
+    """The split stays for want of pods; that is told once.
+
+    Where the canary's autoscaler can't be given a minimum, the traffic rises by what makes it add pods.
+    """
+    canary, live = seen.target, seen.split or HOME
+    if canary is not None and canary.autoscaling is not None and canary.autoscaling.contested:
+        part = min(target.canary, capacity.bearable(seen, canary, live.canary))
+        if part > live.canary:
+            return _shift(seen, Split(part), record.noted(seen.status, waiting=""))
     text, status = f"Halt {seen.name} advancement {lack}", _waiting(seen, target)
     told = () if status == seen.status else (Event(text, warning=True),)
     return Decision(reason=text, status=status, told=told)
@@ -138,7 +146,7 @@ def _shift(seen: Snapshot, split: Split, status: CanaryStatus) -> Decision:
         effects=(SetSplit(split),),
         status=record.weighed(replace(seen, status=status), split.canary),
         told=(Event(text),),
-        waits_for=Wait.CAPACITY,
+        waits_for=None if split.canary > live.canary else Wait.CAPACITY,
     )
 
 

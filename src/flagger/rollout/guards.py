@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from flagger.api.phases import Phase, with_rejection
 from flagger.rollout import endings, governor, record
+from flagger.rollout.capacity import ANALYSING
 from flagger.rollout.effects import ResumeScaler, ScaleUp, SetSplit
 from flagger.rollout.facts import Facts, Need
 from flagger.rollout.gates import rollback_request
@@ -15,7 +16,6 @@ from flagger.rollout.plan import plan
 from flagger.rollout.revision import configs_changed
 from flagger.rollout.state import AWAY, HOME, Alert, Decision, Event, Severity, Snapshot, Wait
 
-ANALYSING = frozenset({Phase.PROGRESSING, Phase.WAITING_PROMOTION})
 PROMOTING = frozenset({Phase.PROMOTING, Phase.FINALISING})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flagger.api.analysis import HookType
 from flagger.api.phases import IDLE, Phase
 from flagger.rollout import record
-from flagger.rollout.capacity import first_floor
+from flagger.rollout.capacity import next_floor
 from flagger.rollout.effects import ResumeScaler, ScaleUp, SetSplit
 from flagger.rollout.facts import Facts, HookCalls
 from flagger.rollout.gates import gate
@@ -48,7 +48,7 @@ def start(seen: Snapshot, facts: Facts) -> HookCalls | Decision | None:
     home = () if seen.split == HOME else (SetSplit(HOME),)
     return Decision(
         reason=text,
-        effects=(*home, ResumeScaler(), ScaleUp(first_floor(seen, status))),
+        effects=(*home, ResumeScaler(), ScaleUp(next_floor(seen, status, HOME))),
         status=status,
         told=(
             *asked.told,

@@ -87,19 +87,30 @@ class Readiness:
 READY = Readiness(ready=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Autoscaling:
+    """How far an autoscaler may go: at most to `most` pods.
+
+    `contested` means that somebody takes back the minimum that we gave it, so that it follows its load alone.
+    """
+
+    most: int
+    contested: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadState:
     """The target or the primary as it stands now.
 
     `revision` is the hash of what would be released, `replicas` the number of pods wanted, `available` that of
-    pods that can take requests. `most` is the greatest size that its autoscaler may give it, None without one.
+    pods that can take requests. `autoscaling` is None without an autoscaler.
     """
 
     revision: str
     readiness: Readiness
     replicas: int = 1
     available: int = 0
-    most: int | None = None
+    autoscaling: Autoscaling | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

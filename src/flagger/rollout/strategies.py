@@ -12,10 +12,11 @@ from flagger.api.analysis import HookType, Strategy
 from flagger.api.phases import Phase
 from flagger.rollout import endings, governor, record
 from flagger.rollout.analysis import Passed, examine
+from flagger.rollout.capacity import ANALYSING
 from flagger.rollout.effects import PromotePrimary, SetSplit, UpdatePrimaryScaler
 from flagger.rollout.facts import Facts, HookCalls, Need
 from flagger.rollout.gates import Gate, gate
-from flagger.rollout.guards import ANALYSING, deadline_exceeded
+from flagger.rollout.guards import deadline_exceeded
 from flagger.rollout.plan import Plan, plan
 from flagger.rollout.state import AWAY, HOME, Decision, Event, Feature, Snapshot, Split, Wait
 from flagger.rollout.steps import step_home

@@ -7,7 +7,7 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from flagger.api.status import CanaryStatus
-from flagger.rollout.capacity import primary_floor
+from flagger.rollout.capacity import next_floor, primary_floor
 from flagger.rollout.effects import (
     Effect,
     PauseScaler,
@@ -38,6 +38,7 @@ async def perform(world: World, view: View, effect: Effect, status: CanaryStatus
     match effect:
         case SetSplit(split):
             await _route(world, view, split, status)
+            await hold_target(world.cluster, canary, next_floor(view.seen, status, split))
         case ScaleUp(least):
             if least:
                 await hold_target(world.cluster, canary, least)

@@ -106,7 +106,7 @@ async def has_come(world: World, before: View, wait: Wait | None) -> bool:
         case Wait.ROUTE:
             return seen.split is not None
         case Wait.CAPACITY:
-            return seen.primary is not None and before.seen.primary != seen.primary
+            return (before.seen.target, before.seen.primary) != (seen.target, seen.primary)
         case _:
             assert_never(wait)
 

@@ -142,7 +142,7 @@ class Watch:
         if old is not None and not primary and workload.revision_of(old) != workload.revision_of(new):
             return True
         if wait is Wait.CAPACITY:
-            return primary
+            return True
         if wait is not (Wait.PRIMARY if primary else Wait.TARGET):
             return False
         return workload.readiness(canary, new, self._world.clock()).ready

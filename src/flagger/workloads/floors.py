@@ -35,6 +35,12 @@ def held_patch(live: Object, minimum: str, floor: int, spec: Object | None = Non
     return patch
 
 
+def is_contested(live: Object, minimum: str) -> bool:
+    """Whether somebody has taken back the minimum that was raised."""
+    _, slash, raised = annotations_of(live).get(HELD, "").partition("/")
+    return bool(slash) and str(live["spec"].get(minimum)) != raised
+
+
 def maximum_of(minimum: str) -> str:
     """The name of the field with the greatest size, given that with the least."""
     return minimum.replace("min", "max")
@@ -43,7 +49,7 @@ def maximum_of(minimum: str) -> str:
 def _own_minimum(live: Object, minimum: str) -> int | None:
     """What the minimum would be if it were not raised."""
     present: int | None = live["spec"].get(minimum)
-    own, slash, raised = annotations_of(live).get(HELD, "").partition("/")
-    if not slash or str(present) != raised:
+    own, slash, _ = annotations_of(live).get(HELD, "").partition("/")
+    if not slash or is_contested(live, minimum):
         return present
     return int(own) if own.isdecimal() else None

@@ -30,7 +30,7 @@ from flagger.workloads.primary import (
     promoted_spec,
 )
 from flagger.workloads.revision import hash_of
-from flagger.workloads.scalers import largest_size
+from flagger.workloads.scalers import autoscaling_of
 
 
 class PodWorkload(ABC):
@@ -188,7 +188,7 @@ class PodWorkload(ABC):
             readiness=ready,
             replicas=replicas,
             available=available,
-            most=await largest_size(self._cluster, canary, primary=primary),
+            autoscaling=await autoscaling_of(self._cluster, canary, primary=primary),
         )
 
     def _draft(self, canary: Canary, target: Object, tracked: Mapping[str, str] | None) -> Draft:

@@ -10,8 +10,9 @@ from flagger.kube.apply import without_nones
 from flagger.kube.cluster import Cluster
 from flagger.kube.errors import KindMissing, NotFound
 from flagger.kube.objects import Kind, Object, annotations_of
+from flagger.rollout.state import Autoscaling
 from flagger.workloads.base import TargetError
-from flagger.workloads.floors import held_patch, maximum_of
+from flagger.workloads.floors import held_patch, is_contested, maximum_of
 from flagger.workloads.hpa import Hpa
 from flagger.workloads.scaled_object import Keda
 
@@ -74,31 +75,41 @@ async def ensure_primary_scaler(cluster: Cluster, canary: Canary, *, update: boo
 
 
 async def hold_target(cluster: Cluster, canary: Canary, floor: int) -> None:
-    """Have the target's autoscaler, if there is one, keep at least `floor` pods; 0 gives it its own minimum back."""
-    reference = canary.spec.autoscaler_ref
-    scaler = SCALERS.get(reference.kind) if reference else None
-    if reference is None or scaler is None:
+    """Have the target's autoscaler, if there is one, keep at least `floor` pods; 0 gives it its own minimum back.
+
+    A minimum that somebody took back is not raised again in the same run.
+    """
+    found = await _scaler_of(cluster, canary, primary=False)
+    if found is None:
         return
-    kind, live = await _find(cluster, canary, scaler, reference.name)
-    if live is not None:
+    scaler, kind, live = found
+    if not (floor and is_contested(live, scaler.minimum)):
         await _settle(cluster, kind, live, scaler, floor)
 
 
-async def largest_size(cluster: Cluster, canary: Canary, *, primary: bool) -> int | None:
-    """The most pods that a side's autoscaler may give it; None where it has no autoscaler that can be read."""
+async def autoscaling_of(cluster: Cluster, canary: Canary, *, primary: bool) -> Autoscaling | None:
+    """How far a side's autoscaler may go; None where it has none that can be read."""
+    try:
+        found = await _scaler_of(cluster, canary, primary=primary)
+    except TargetError:
+        return None
+    if found is None:
+        return None
+    scaler, _, live = found
+    most = int(live["spec"].get(maximum_of(scaler.minimum)) or KEDA_MAXIMUM)
+    return Autoscaling(most, contested=not primary and is_contested(live, scaler.minimum))
+
+
+async def _scaler_of(
+    cluster: Cluster, canary: Canary, *, primary: bool
+) -> tuple[Scaler, Kind, Object] | None:
     reference = canary.spec.autoscaler_ref
     scaler = SCALERS.get(reference.kind) if reference else None
     if reference is None or scaler is None:
         return None
-    try:
-        _, live = await _find(
-            cluster, canary, scaler, f"{reference.name}-primary" if primary else reference.name
-        )
-    except TargetError:
-        return None
-    if live is None:
-        return None
-    return int(live["spec"].get(maximum_of(scaler.minimum)) or KEDA_MAXIMUM)
+    name = f"{reference.name}-primary" if primary else reference.name
+    kind, live = await _find(cluster, canary, scaler, name)
+    return None if live is None else (scaler, kind, live)
 
 
 async def working_size(cluster: Cluster, canary: Canary, primary: Object | None) -> int:
@@ -150,8 +161,12 @@ async def _settle(
 ) -> None:
     """Replace the settings, if there are new ones, and hold the minimum; other metadata is left alone."""
     patch = held_patch(live, scaler.minimum, floor, spec)
-    if patch:
+    if not patch:
+        return
+    try:
         await cluster.patch(kind, live["metadata"]["name"], live["metadata"]["namespace"], patch)
+    except NotFound:  # deleted a moment ago
+        return
 
 
 async def _find(cluster: Cluster, canary: Canary, scaler: Scaler, name: str) -> tuple[Kind, Object | None]:
