@@ -10,7 +10,10 @@ import pytest
 from msgspec.structs import replace as with_fields
 
 from flagger.rollout import capacity
-from flagger.rollout.state import READY, Autoscaling, Split, WorkloadState
+from flagger.rollout.decide import decide
+from flagger.rollout.effects import SetSplit
+from flagger.rollout.facts import Facts
+from flagger.rollout.state import READY, Alert, Autoscaling, Decision, Readiness, WorkloadState
 from tests.rollout.simulation import INTERVAL, LIMITS, Tick, World
 
 STEPS = {"stepWeights": [20, 50]}
@@ -273,14 +276,25 @@ def test_the_way_home_has_an_end() -> None:
 
 
 def test_a_failed_promotion_leaves_the_primary_as_the_canary_gets_pods() -> None:
-    """The primary's old pods serve until then; after a minute the canary gets everything."""
+    """Pods of the primary that still serve do so until then, for a minute at most; why is told once."""
     world = promoting({"stepWeights": [50]})
-    world.given({"primary": "!it is stuck"})
-    assert world.primary is not None
-    world.primary.readiness = replace(world.primary.readiness, ready=False)
-    tick = world.tick()
+    seen, told = world.snapshot(), []
+    assert seen.primary is not None
+    primary = replace(seen.primary, readiness=Readiness(False, "it is stuck", terminal=True), available=6)
+    seen = replace(seen, primary=primary)
+    target, status, splits_seen = seen.target, seen.status, []
+    assert target is not None
+    for pods, seconds in ((7, 0), (7, 30), (8, 45), (8, 60)):
+        now = seen.now + timedelta(seconds=seconds)
+        sides = {"target": replace(target, available=pods), "status": status}
+        decision = decide(replace(seen, now=now, **sides), Facts())
+        assert isinstance(decision, Decision)
+        status, told = decision.status, [*told, *decision.told]
+        splits_seen += [effect.split.canary for effect in decision.effects if isinstance(effect, SetSplit)]
 
-    assert (tick.phase, tick.split) == ("Failed", "0/100"), "no pod of the primary is left"
+    assert splits_seen == [70, 70, 80, 100]
+    assert status.phase == "Failed"
+    assert sum(isinstance(item, Alert) for item in told) == 1
 
 
 @pytest.mark.parametrize(
@@ -360,6 +374,5 @@ def test_what_survives_a_restart() -> None:
     assert world.status.run is not None
     assert world.status.run.retreat.startswith("Rolling back checkout.shop")
     assert world.status.run.size == 10
-    assert isinstance(Split(world.status.canary_weight), Split)
     assert world.status.run.short_since is not None
     assert world.now - world.status.run.short_since < timedelta(seconds=1)

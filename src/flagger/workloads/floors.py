@@ -35,6 +35,13 @@ def held_patch(live: Object, minimum: str, floor: int, spec: Object | None = Non
     return patch
 
 
+def released(live: Object, minimum: str) -> Object:
+    """The autoscaler as its owner wants it, to be copied from: with its own minimum, and nothing noted."""
+    annotations = {key: value for key, value in annotations_of(live).items() if key != HELD}
+    metadata = {**live["metadata"], "annotations": annotations}
+    return {**live, "metadata": metadata, "spec": {**live["spec"], minimum: _own_minimum(live, minimum)}}
+
+
 def is_contested(live: Object, minimum: str) -> bool:
     """Whether somebody has taken back the minimum that was raised."""
     _, slash, raised = annotations_of(live).get(HELD, "").partition("/")

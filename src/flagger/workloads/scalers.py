@@ -12,7 +12,7 @@ from flagger.kube.errors import KindMissing, NotFound
 from flagger.kube.objects import Kind, Object, annotations_of
 from flagger.rollout.state import Autoscaling
 from flagger.workloads.base import TargetError
-from flagger.workloads.floors import held_patch, is_contested, maximum_of
+from flagger.workloads.floors import held_patch, is_contested, maximum_of, released
 from flagger.workloads.hpa import Hpa
 from flagger.workloads.scaled_object import Keda
 
@@ -65,6 +65,7 @@ async def ensure_primary_scaler(cluster: Cluster, canary: Canary, *, update: boo
             f"{scaler.noun} {reference.name}.{canary.namespace} get query error: "
             f'{kind.resource} "{reference.name}" not found'
         )
+    source = released(source, scaler.minimum)
     spec = _limited(canary, scaler, scaler.spec(canary, source))
     if live is not None:
         await _settle(cluster, kind, live, scaler, floor, spec)
