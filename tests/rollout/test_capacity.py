@@ -53,9 +53,12 @@ def texts(ticks: list[Tick]) -> list[str]:
         pytest.param({"replicas": 10, "available": 10}, 25, 3, 100, id="rounded up"),
         pytest.param({"replicas": 3, "available": 3, "autoscaling": SCALED}, 50, 5, 30, id="autoscaled"),
         pytest.param(
-            {"replicas": 3, "available": 3, "autoscaling": Autoscaling(4)}, 100, 4, 75, id="up to its maximum"
+            {"replicas": 3, "available": 3, "autoscaling": Autoscaling(4)}, 100, 4, 30, id="up to its maximum"
         ),
-        pytest.param({"replicas": 4, "available": 4}, 100, 4, 100, id="its owner made it smaller"),
+        pytest.param(
+            {"replicas": 4, "available": 4, "autoscaling": Autoscaling(4)}, 100, 4, 100, id="at its maximum"
+        ),
+        pytest.param({"replicas": 4, "available": 4}, 50, 4, 100, id="its owner made it smaller"),
         pytest.param({"replicas": 10, "available": 7}, 50, 5, 70, id="pods are missing"),
         pytest.param({"replicas": 0, "available": 0}, 50, 0, 100, id="parked: other rules wake it"),
     ],

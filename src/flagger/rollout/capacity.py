@@ -40,13 +40,14 @@ def needed(seen: Snapshot, side: WorkloadState, share: int) -> int:
     No side needs more pods than it may have: its autoscaler's maximum, or the replicas that its owner gave it.
     Where a side counts as ready with fewer (`canaryReadyThreshold`), fewer are enough here.
     """
-    return -(-_all(seen, side) * share // TOTAL)
+    return min(_most(seen, side), -(-_ideal(seen, side) * share // TOTAL))
 
 
 def carried(seen: Snapshot, side: WorkloadState) -> int:
     """The greatest share that a side has pods for."""
-    enough = _all(seen, side)
-    return min(TOTAL, TOTAL * side.available // enough) if enough else TOTAL
+    if side.available >= _most(seen, side):
+        return TOTAL
+    return min(TOTAL, TOTAL * side.available // _ideal(seen, side))
 
 
 def bearable(seen: Snapshot, side: WorkloadState, share: int) -> int:
@@ -55,8 +56,10 @@ def bearable(seen: Snapshot, side: WorkloadState, share: int) -> int:
     An autoscaler that sees no more load than it aims at adds no pods, so the side gets a quarter more than its
     pods are for, and in any case one percent more unless it has too much already.
     """
-    enough, fair = _all(seen, side), carried(seen, side)
-    more = min(TOTAL, TOTAL * side.available * 5 // (enough * 4)) if enough else TOTAL
+    fair = carried(seen, side)
+    if fair == TOTAL:
+        return TOTAL
+    more = min(TOTAL, TOTAL * side.available * 5 // (_ideal(seen, side) * 4))
     return max(more, min(TOTAL, share + 1)) if share <= fair else more
 
 
@@ -107,13 +110,20 @@ def next_floor(seen: Snapshot, status: CanaryStatus, split: Split) -> int:
     return canary_floor(replace(seen, status=status, split=split))
 
 
-def _all(seen: Snapshot, side: WorkloadState) -> int:
-    """Pods with which a side carries everything."""
-    analysis = seen.canary.spec.analysis
-    primary = side is seen.primary
-    threshold = analysis.primary_ready_percent if primary else analysis.canary_ready_percent
+def _ideal(seen: Snapshot, side: WorkloadState) -> int:
+    """Pods that carry everything, as many as there were before the run."""
+    return size(seen) * _threshold(seen, side) // TOTAL
+
+
+def _most(seen: Snapshot, side: WorkloadState) -> int:
+    """Pods with which a side has to carry everything, as it doesn't get more."""
     most = side.replicas if side.autoscaling is None else side.autoscaling.most
-    return min(size(seen), most) * threshold // TOTAL
+    return min(size(seen), most) * _threshold(seen, side) // TOTAL
+
+
+def _threshold(seen: Snapshot, side: WorkloadState) -> int:
+    analysis = seen.canary.spec.analysis
+    return analysis.primary_ready_percent if side is seen.primary else analysis.canary_ready_percent
 
 
 def _coming(seen: Snapshot) -> int:

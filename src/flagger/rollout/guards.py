@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from flagger.api.phases import Phase, with_rejection
 from flagger.rollout import endings, governor, record
-from flagger.rollout.capacity import ANALYSING
+from flagger.rollout.capacity import ANALYSING, next_floor
 from flagger.rollout.effects import ResumeScaler, ScaleUp, SetSplit
 from flagger.rollout.facts import Facts, Need
 from flagger.rollout.gates import rollback_request
@@ -136,7 +136,7 @@ def canary_asleep(seen: Snapshot, _: Facts) -> Decision | None:
     if seen.phase not in ANALYSING or seen.target is None or seen.target.replicas > 0:
         return None
     text = f"Scaling up {seen.target_name}, it was scaled to zero during its analysis"
-    effects = (SetSplit(HOME), ResumeScaler(), ScaleUp())
+    effects = (SetSplit(HOME), ResumeScaler(), ScaleUp(next_floor(seen, seen.status, HOME)))
     event = Event(text, warning=True)
     return Decision(reason=text, effects=effects, status=seen.status, told=(event,), waits_for=Wait.TARGET)
 

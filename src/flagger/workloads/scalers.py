@@ -136,7 +136,8 @@ async def pause_scaler(cluster: Cluster, canary: Canary) -> None:
 
 
 async def resume_scaler(cluster: Cluster, canary: Canary) -> None:
-    """Let the target's autoscaler work again."""
+    """Let the target's autoscaler work again, with its own minimum."""
+    await hold_target(cluster, canary, 0)
     await _annotate(cluster, canary, paused=False)
 
 
