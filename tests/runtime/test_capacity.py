@@ -113,3 +113,19 @@ async def test_pods_bring_the_next_tick(lab: Lab) -> None:
 
         await until(home, "the traffic is home", within=LATE)
         assert (await minimums(lab))[1] == 4
+
+
+async def test_a_retreat_does_not_wait_for_the_interval(bench: Bench) -> None:
+    """A failing canary is looked at every ten seconds until its traffic has gone, whatever wakes nobody."""
+    await pushed(bench)
+    await story(bench, 2)
+    await bench.lab.change(DEPLOYMENT, {"spec": {"replicas": 4}}, "checkout-primary")
+    await bench.lab.rolled_out("checkout-primary")
+    await bench.lab.change(CANARY, {"status": {"failedChecks": 3}}, subresource="status")
+
+    assert await bench.tick() == 10.0
+    assert (await bench.weights(), (await bench.status())["phase"]) == ([66, 34], "Progressing")
+    for _ in range(5):
+        assert await bench.tick(after=10.0) == 10.0
+    await bench.tick(after=10.0)
+    assert (await bench.weights(), (await bench.status())["phase"]) == ([100, 0], "Failed")

@@ -42,6 +42,10 @@ from flagger.workloads.base import SupersededError, TargetError
 
 log = structlog.get_logger(__name__)
 
+PODS_WITHIN = (
+    10.0  # seconds between two looks at traffic that has to leave a side, and waits for pods to do so
+)
+
 PASSING = (AlreadyExists, Conflict, ServerTimeout, TooManyRequests, Unreachable)
 """Failures that go away by themselves: nobody has to be told of them."""
 
@@ -172,7 +176,10 @@ class Advance:
         moves = phase in ACTIVE | INITIAL or decision.waits_for is not None
         if rests:
             return None
-        return self._interval(canary) if moves else self._until_released(seen, decision)
+        if not moves:
+            return self._until_released(seen, decision)
+        interval = self._interval(canary)
+        return min(interval, PODS_WITHIN) if decision.waits_for is Wait.CAPACITY else interval
 
     def _until_released(self, seen: View, decision: Decision) -> float | None:
         """Seconds until the autoscalers of a run that is over are left to themselves, if that is still to come."""
