@@ -19,7 +19,7 @@ FIRST, SECOND = "catalog-00001", "catalog-00002"
 
 
 async def installed(lab: Lab) -> tuple[KnativeWorkload, Canary]:
-    """Knative is there, and a target with a first revision."""
+    """A target with a first revision."""
     metadata = {"name": "catalog", "namespace": SHOP}
     template = {"spec": {"containers": [{"image": "catalog:1"}]}}
     target = {"metadata": metadata, "spec": {"template": template}}
