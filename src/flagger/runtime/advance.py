@@ -236,6 +236,7 @@ async def conclude(world: World, seen: View) -> Decision:
 
 def until_released(seen: Snapshot, decision: Decision) -> float | None:
     """Seconds until the autoscalers of a run that is over are left to themselves, if that is still to come."""
-    until = held_until(decision.status, seen)
+    scaled = seen.canary.spec.autoscaler_ref is not None
+    until = held_until(decision.status, seen) if scaled else None
     left = (until - seen.now).total_seconds() if until else 0.0
     return left if left > 0 else None
