@@ -16,7 +16,7 @@ from flagger.kube.cluster import Cluster
 from flagger.kube.connection import Connection
 from flagger.kube.objects import SECRET
 from flagger.metrics.analysis import Means, MetricAnalysis, checks_of, provider_string
-from flagger.metrics.base import MetricResult
+from flagger.metrics.base import MetricResult, Tools
 from flagger.metrics.sources import KNATIVE_SERVICE, METRIC_TEMPLATE
 from flagger.outbound import Outbound
 from flagger.rollout.facts import Verdict
@@ -83,7 +83,7 @@ async def world() -> AsyncIterator[World]:
         Cluster(client) as cluster,
         Outbound() as outbound,
     ):
-        analysis = MetricAnalysis(cluster, outbound, metrics_server=server.url, mesh="istio")
+        analysis = MetricAnalysis(cluster, Tools(outbound, client), metrics_server=server.url, mesh="istio")
         yield World(metrics, server, api, analysis)
 
 
@@ -302,7 +302,7 @@ def _bad_type(world: World) -> None:
     world.template(type="mystery")
 
 
-def _unsupported(world: World) -> None:
+def _no_keys(world: World) -> None:
     world.template(type="datadog")
 
 
@@ -334,8 +334,8 @@ def _bad_query(world: World) -> None:
         (_no_template, "Metric template errors.shop error: MetricTemplate shop/errors not found"),
         (_bad_type, "Metric template errors.shop error: spec.provider.type"),
         (
-            _unsupported,
-            "Metric template errors.shop provider datadog error: spec.provider.type: datadog is not",
+            _no_keys,
+            "Metric template errors.shop provider datadog error: spec.provider.secretRef: datadog credentials",
         ),
         (_no_address, "Metric template errors.shop provider prometheus error: spec.provider.address"),
         (_no_secret, "Metric template errors.shop secret prom error: Secret shop/prom not found"),
@@ -361,7 +361,9 @@ async def test_api_server_gone() -> None:
         Cluster(client) as cluster,
         Outbound() as outbound,
     ):
-        analysis = MetricAnalysis(cluster, outbound, metrics_server="http://p:9090", mesh="istio")
+        analysis = MetricAnalysis(
+            cluster, Tools(outbound, client), metrics_server="http://p:9090", mesh="istio"
+        )
         (result,) = await analysis.analyse(a_canary(TEMPLATE))
     assert result.verdict is Verdict.ERROR
     assert result.message.startswith("Metric template errors.shop error: ")

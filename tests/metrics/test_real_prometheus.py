@@ -6,15 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from flagger.kube.client import Client
 from flagger.kube.cluster import Cluster
-from flagger.kube.connection import Connection
 from flagger.metrics.analysis import MetricAnalysis
-from flagger.metrics.base import Backend, NoData, ProviderError, Sample
+from flagger.metrics.base import NoData, ProviderError, Sample, Tools
 from flagger.metrics.builtin import OBSERVERS
 from flagger.metrics.providers.prometheus import Prometheus
 from flagger.metrics.templating import render
-from flagger.outbound import Outbound
 from flagger.rollout.facts import Verdict
 from tests.metrics.canaries import a_canary
 from tests.sandbox.metrics import oracle
@@ -75,20 +72,15 @@ def prometheus() -> Iterator[str]:
 
 
 @pytest.fixture
-async def provider(prometheus: str) -> AsyncIterator[Prometheus]:
-    async with Outbound() as outbound:
-        yield Prometheus(Backend(outbound, prometheus))
+async def provider(prometheus: str, tools: Tools) -> Prometheus:
+    return Prometheus.at(prometheus, tools)
 
 
 @pytest.fixture
-async def analysis(prometheus: str) -> AsyncIterator[MetricAnalysis]:
+async def analysis(prometheus: str, tools: Tools) -> AsyncIterator[MetricAnalysis]:
     """An analysis that needs no API server."""
-    async with (
-        Client(Connection("http://127.0.0.1:1")) as client,
-        Cluster(client) as cluster,
-        Outbound() as outbound,
-    ):
-        yield MetricAnalysis(cluster, outbound, metrics_server=prometheus, mesh="kubernetes")
+    async with Cluster(tools.client) as cluster:
+        yield MetricAnalysis(cluster, tools, metrics_server=prometheus, mesh="kubernetes")
 
 
 async def test_is_available(provider: Prometheus) -> None:

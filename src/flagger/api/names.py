@@ -15,6 +15,13 @@ RELEASE_GROUP: Final = "release.flagger.app"
 RELEASE_VERSION: Final = "v1alpha1"
 RELEASE_API_VERSION: Final = f"{RELEASE_GROUP}/{RELEASE_VERSION}"
 
+NO_DATA: Final = f"{RELEASE_GROUP}/no-data"
+"""On a Canary, where the CRD has no `analysis.noData`: the same."""
+PROVIDER_ERROR: Final = f"{RELEASE_GROUP}/provider-error"
+"""On a Canary, where the CRD has no `analysis.providerError`: the same."""
+HOLD_LIMIT: Final = f"{RELEASE_GROUP}/hold-limit"
+"""On a Canary, where the CRD has no `analysis.holdLimit`: the same."""
+
 FINALIZER: Final = "finalizer.flagger.app"
 """On a Canary while `spec.revertOnDeletion` is true."""
 

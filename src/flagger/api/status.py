@@ -26,6 +26,10 @@ class RunRecord(Model):
     """The promotion was approved; it is not asked for again."""
     waiting: str = ""
     """The closed gate that people were told about."""
+    held: str = ""
+    """Why metrics bring no verdict, as people were told: no data, or error."""
+    held_since: Annotated[datetime, Meta(tz=True)] | None = None
+    """Time since which metrics bring no verdict."""
 
 
 class CanaryStatus(Model):

@@ -123,6 +123,8 @@ def plain_run(run: RunRecord) -> Object:
         "preRollout": run.pre_rollout,
         "approved": run.approved,
         "waiting": run.waiting,
+        "held": run.held,
+        "heldSince": format_time(run.held_since) if run.held_since else "",
     }
     return {name: value for name, value in known.items() if value}
 

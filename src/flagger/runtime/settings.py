@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 from flagger.api.analysis import INTERVAL_FLOOR
 from flagger.api.quantities import format_duration, parse_duration
 from flagger.kube.lease import Terms
-from flagger.outbound import Proxies
+from flagger.proxies import Proxies
 
 _KLOG_SWITCHES = frozenset(
     {"logtostderr", "alsologtostderr", "add_dir_header", "skip_headers", "skip_log_headers", "one_output"}
