@@ -27,6 +27,7 @@ from flagger.metrics.gotemplate.nodes import (
     Variable,
 )
 from flagger.metrics.gotemplate.printing import LIMIT, plain, type_name
+from flagger.metrics.gotemplate.quoting import contained
 
 T = TypeVar("T")
 
@@ -105,7 +106,7 @@ class _Run:
             case Print(pipe=pipe):
                 value = self._pipe(pipe, dot)
                 if not pipe.variables:
-                    self._write(plain(value, missing="<no value>"))
+                    self._write(contained(self.written, plain(value, missing="<no value>")))
             case Branch(keyword="range"):
                 self._scoped(self._range, node, dot)
             case Branch():
