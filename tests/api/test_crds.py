@@ -224,7 +224,7 @@ def test_requires_nothing_else() -> None:
 
 
 def test_enumerations() -> None:
-    """Closed sets of values are upstream's, but for two of our own; two spaces before the first mean that the empty text is one."""
+    """Closed sets of values are upstream's and two more; two spaces before the first: the empty text is one."""
     found = [
         f"{kind} {path} = {' '.join(node['enum'])}"
         for kind in BY_KIND

@@ -19,26 +19,25 @@ class AwsError(Exception):
 
 
 class Aws:
-    """A session: its credentials and the descriptions of services are kept, clients live for one request."""
+    """One region. The session with credentials and descriptions is kept, clients live for one request."""
 
-    def __init__(self, region: str, endpoint: str = "") -> None:
-        """`endpoint` is a URL in place of the service's own."""
-        self._region, self._endpoint = region, endpoint or None
-        self._session: Any = None
+    def __init__(self, region: str, endpoint: str, sessions: dict[str, Any]) -> None:
+        """`endpoint` is a URL in place of the service's own; `sessions` is where the session is kept."""
+        self._region, self._endpoint, self._sessions = region, endpoint or None, sessions
 
     @asynccontextmanager
     async def client(self, service: str) -> AsyncIterator[Any]:
         """A client of a service; what its requests raise comes out as AwsError."""
         try:
             # In a thread: these are many modules, and large files behind them.
-            sessions = await asyncio.to_thread(import_module, "aiobotocore.session")
+            sdk = await asyncio.to_thread(import_module, "aiobotocore.session")
         except ImportError as error:
             raise AwsError(MISSING) from error
         errors, config = import_module("botocore.exceptions"), import_module("aiobotocore.config")
-        self._session = self._session or sessions.get_session()
+        session = self._sessions.get("aws") or self._sessions.setdefault("aws", sdk.get_session())
         settings = config.AioConfig(retries={"max_attempts": RETRIES})
         try:
-            async with self._session.create_client(
+            async with session.create_client(
                 service, region_name=self._region, endpoint_url=self._endpoint, config=settings
             ) as client:
                 yield client

@@ -143,7 +143,14 @@ class Backend:
 
     def _sentence(self, what: str, query: str) -> str:
         asked = excerpt(query, secrets=self.secrets, limit=400)
-        return f"{shown_address(self.address)}: {what}" + (f" (query: {asked})" if asked else "")
+        said = excerpt(what, secrets=self.secrets)
+        return f"{shown_address(self.address)}: {said}" + (f" (query: {asked})" if asked else "")
+
+
+def with_header(call: Call, name: str, value: str) -> Call:
+    """Return the call with a header in place of others of that name."""
+    kept = (line for line in call.headers if line[0].lower() != name.lower())
+    return replace(call, headers=(*kept, (name, value)))
 
 
 def decode(body: bytes, shape: type[T]) -> T:

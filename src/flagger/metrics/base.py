@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from flagger.api.metric_template import MetricProvider as ProviderSpec
 from flagger.kube.client import Client
@@ -67,6 +67,8 @@ class Tools:
     """The process's own proxies."""
     clock: Callable[[], float] = time.time
     """Seconds since 1970."""
+    sessions: dict[str, Any] = field(default_factory=dict)
+    """Of SDKs, by name: what is large or costs time to get, and serves several providers."""
 
 
 class Factory(Protocol):

@@ -56,17 +56,21 @@ class GoogleIdentity:
         try:
             if self._credentials is None:
                 self._credentials = await asyncio.to_thread(self._load)
+        except ValueError as error:  # its text may quote the key
+            raise GoogleError("no access token: serviceAccountKey is not a service account's key") from error
+        except errors.GoogleAuthError as error:
+            raise GoogleError(f"no access token: {excerpt(str(error))}") from error
+        try:
             if not self._credentials.valid:
                 loop = asyncio.get_running_loop()
                 await asyncio.to_thread(self._credentials.refresh, _transport(self._outbound, loop, errors))
-        except (errors.GoogleAuthError, ValueError) as error:
-            # The library's texts quote the key when it is broken, so only their kind is told then.
-            told = (
-                "serviceAccountKey is not a service account's key"
-                if isinstance(error, ValueError)
-                else str(error)
-            )
-            raise GoogleError(f"no access token: {excerpt(told, secrets=[self._key])}") from error
+        except (
+            errors.GoogleAuthError,
+            ValueError,
+            TypeError,
+            LookupError,
+        ) as error:  # as the library raises them
+            raise GoogleError(f"no access token: {excerpt(str(error), secrets=[self._key])}") from error
         return str(self._credentials.token)
 
     def _load(self) -> Any:

@@ -38,7 +38,7 @@ class CloudWatch:
     """The newest point of the first result counts; it may be incomplete."""
 
     def __init__(self, spec: ProviderSpec, tools: Tools) -> None:
-        self._aws, self._clock = Aws(spec.region, spec.address), tools.clock
+        self._aws, self._clock = Aws(spec.region, spec.address, tools.sessions), tools.clock
         self._backend = Backend(tools.outbound, spec.address or f"cloudwatch in {spec.region}")
 
     @classmethod
@@ -60,7 +60,7 @@ class CloudWatch:
         """Ask for the last ten windows; the query is a JSON array of MetricDataQueries."""
         start, end = time_range(self._clock, window)
         try:
-            results = await self._send(queries=_queries(text), start=start, end=end)
+            results = await self._send(queries=queries(text), start=start, end=end)
         except (UnusableError, AwsError) as error:
             return self._backend.error(str(error), text)
         values = results[0].get("Values") if results else None
@@ -78,10 +78,12 @@ class CloudWatch:
                 )
         except TimeoutError as error:
             raise AwsError(f"no answer within {WITHIN:g}s") from error
+        if "MetricDataResults" not in answer:
+            raise AwsError("error requesting cloudwatch: this is no answer of the service")
         return list(answer["MetricDataResults"])
 
 
-def _queries(text: str) -> list[Json]:
+def queries(text: str) -> list[Json]:
     """Return the queries in the SDK's spelling; members that it does not know are dropped."""
     try:
         found = decode(text.encode(), list[Json])

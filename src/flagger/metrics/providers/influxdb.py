@@ -79,6 +79,8 @@ def _records(text: str) -> Iterator[dict[str, tuple[str, str]]]:
         elif row[0].startswith("#"):
             notes, header = {**({} if header else notes), row[0]: row[1:]}, []
         elif not header:
+            if "#datatype" not in notes:
+                raise ValueError("a table without its annotations")
             header = row[1:]
         else:
             yield _record(header, row[1:], notes)

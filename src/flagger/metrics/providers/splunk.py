@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace as with_fields
 
 from flagger.api.metric_template import MetricProvider as ProviderSpec
-from flagger.metrics.backend import Backend, Json, UnusableError, decode, required, time_range
+from flagger.metrics.backend import Backend, Json, UnusableError, decode, required, time_range, with_header
 from flagger.metrics.base import ProviderError, Reading, Sample, Tools
 from flagger.metrics.signalflow import points
 from flagger.outbound import OutboundError
@@ -28,7 +28,8 @@ class Splunk:
     """Runs a program over the last ten windows; the newest value of its one series counts."""
 
     def __init__(self, backend: Backend, token: str, clock: Callable[[], float]) -> None:
-        self._backend, self._token, self._clock = backend, token, clock
+        """`backend` is at either of the two hosts."""
+        self.backend, self._token, self._clock = backend, token, clock
 
     @classmethod
     def from_spec(cls, spec: ProviderSpec, credentials: Mapping[str, str], tools: Tools) -> Self:
@@ -39,12 +40,12 @@ class Splunk:
 
     async def check(self) -> ProviderError | None:
         """List one metric over plain HTTP."""
-        call = _at_host(self._backend, "api").get("/v2/metric", [("limit", "1")])
-        return await self._backend.check(replace(call, headers=(*call.headers, ("X-SF-Token", self._token))))
+        call = at_host(self.backend, "api").get("/v2/metric", [("limit", "1")])
+        return await self.backend.check(with_header(call, "X-SF-Token", self._token))
 
     async def query(self, text: str, *, window: timedelta) -> Reading:
         """Run the program and wait for its end."""
-        backend = _at_host(self._backend, "stream")
+        backend = at_host(self.backend, "stream")
         call = replace(backend.get("/v2/signalflow/connect"), within=WITHIN)
         try:
             heard = await backend.outbound.talk(call, self._said(text, window), _is_last)
@@ -71,7 +72,7 @@ class Splunk:
         return [msgspec.json.encode(message).decode() for message in (authenticate, execute)]
 
 
-def _at_host(backend: Backend, label: str) -> Backend:
+def at_host(backend: Backend, label: str) -> Backend:
     """Return the backend at its other host: programs run at `stream.…`, everything else is at `api.…`."""
     where = urlsplit(backend.address)
     login, at, host = where.netloc.rpartition("@")

@@ -4,14 +4,13 @@ Needs the extra `gcp` (google-auth), which is imported when the first such templ
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Self
 
 import msgspec
 
 from flagger.api.metric_template import MetricProvider as ProviderSpec
-from flagger.metrics.backend import Backend, UnusableError, decode, required
+from flagger.metrics.backend import Backend, UnusableError, decode, required, with_header
 from flagger.metrics.base import ProviderError, Reading, Tools
 from flagger.metrics.google import GoogleError, GoogleIdentity
 from flagger.outbound import Call
@@ -57,7 +56,7 @@ class Stackdriver:
     async def _call(self, query: str) -> Call:
         token = await self._identity.token()
         call = self._backend.post(self._path, {"query": query}, within=WITHIN)
-        return replace(call, headers=(*call.headers, ("Authorization", f"Bearer {token}")))
+        return with_header(call, "Authorization", f"Bearer {token}")
 
 
 class _Point(msgspec.Struct):
