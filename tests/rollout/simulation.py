@@ -93,7 +93,12 @@ class World:
     """One Canary `checkout` of Deployment `checkout-api` in namespace `shop`, and everything around it."""
 
     def __init__(
-        self, analysis: Mapping[str, Any], *, provider: str = "istio", initialized: bool = True
+        self,
+        analysis: Mapping[str, Any],
+        *,
+        provider: str = "istio",
+        initialized: bool = True,
+        annotations: Mapping[str, str] = {},
     ) -> None:
         base = {"interval": "30s", "threshold": 3}
         self.spec: dict[str, Any] = {
@@ -109,7 +114,9 @@ class World:
         self.primary: Workload | None = None
         self.split: Split | None = None
         self.hooks: dict[str, int] = {}
+        self.annotations = annotations
         self.checks_fail = False
+        self.checks: tuple[Check, ...] = ()
         self.asked_checks = False
         self.outages: list[str] = []
         self.last_reason = ""
@@ -119,7 +126,8 @@ class World:
             self.tick()
 
     def _parse(self, status: Mapping[str, Any]) -> Canary:
-        metadata = {"name": "checkout", "namespace": "shop", "uid": "u-1", "generation": 1}
+        metadata: dict[str, Any] = {"name": "checkout", "namespace": "shop", "uid": "u-1", "generation": 1}
+        metadata["annotations"] = dict(self.annotations)
         return Canary.parse({"metadata": metadata, "spec": self.spec, "status": dict(status)})
 
     def snapshot(self) -> Snapshot:
@@ -222,6 +230,8 @@ class World:
                 return facts.with_hooks(need, self._call(need, seen, asked))
             case Analyse():
                 self.asked_checks = True
+                if self.checks:
+                    return facts.with_checks(self.checks)
                 verdict, message = (Verdict.FAIL, BAD_CHECK) if self.checks_fail else (Verdict.PASS, "")
                 return facts.with_checks((Check("request-success-rate", verdict, message=message),))
             case Probe():

@@ -261,7 +261,7 @@ class _Scene:
         age = shareable(self.canary.interval(timedelta()))
         try:
             async with asyncio.timeout_at(self.deadline):
-                reading = await self.readings.ask(provider, query, window, age=age)
+                reading = await self.readings.ask((provider, query, window), who=self.canary.key, age=age)
         except TimeoutError:
             reading = ProviderError(
                 f"the pass takes longer than {WITHIN.total_seconds():g}s (query: {excerpt(query)})"

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from flagger.metrics.base import MetricProvider, Reading
@@ -11,6 +11,7 @@ LONGEST = 5.0  # seconds for which an answer may serve others: no longer than se
 SHARE = 4  # an answer serves others for a quarter of the interval at which they look
 
 Question = tuple[MetricProvider, str, timedelta]
+"""Who is asked, the query, and its window."""
 
 
 def shareable(interval: timedelta) -> float:
@@ -26,7 +27,9 @@ class _Asked:
     at: float
     """Loop time at which it was asked."""
     waiting: int = 0
-    """Who waits for the answer; when the last one leaves, the question is taken back."""
+    """How many wait for the answer; when the last one leaves, the question is taken back."""
+    served: set[str] = field(default_factory=set)
+    """Who asked; none of them gets the same answer twice."""
 
 
 class Readings:
@@ -35,13 +38,13 @@ class Readings:
     def __init__(self) -> None:
         self._asked: OrderedDict[Question, _Asked] = OrderedDict()
 
-    async def ask(self, provider: MetricProvider, text: str, window: timedelta, *, age: float) -> Reading:
-        """Return what the query yields; an answer that was asked for up to `age` seconds ago will do."""
+    async def ask(self, question: Question, *, who: str, age: float) -> Reading:
+        """Return what the query yields; what another asked for up to `age` seconds ago will do."""
         now = asyncio.get_running_loop().time()
-        question = (provider, text, window)
         asked = self._asked.get(question)
-        if asked is None or now - asked.at > age or asked.answer.cancelling():
+        if asked is None or now - asked.at > age or who in asked.served or asked.answer.cancelling():
             asked = self._ask(question, now)
+        asked.served.add(who)
         asked.waiting += 1
         try:
             # The answer may be for others too: who leaves early must not take it away from them.
