@@ -122,7 +122,9 @@ class Outbound:
         self._sessions = {fresh: self._session(fresh=fresh) for fresh in (False, True)}
         return self
 
-    def _session(self, *, fresh: bool) -> aiohttp.ClientSession:
+    def _session(
+        self, *, fresh: bool, traces: list[aiohttp.TraceConfig] | None = None
+    ) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
             limit=0,  # only per host: receivers that hang must not use up the connections of others
             limit_per_host=self._per_host,
@@ -131,7 +133,8 @@ class Outbound:
             force_close=fresh,
         )
         agent = {"User-Agent": "flagger"} | ({"Connection": "close"} if fresh else {})
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=agent)
+        jar = aiohttp.DummyCookieJar()
+        return aiohttp.ClientSession(connector=connector, cookie_jar=jar, headers=agent, trace_configs=traces)
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
@@ -172,7 +175,8 @@ class Outbound:
         async with (
             _translated(call),
             asyncio.timeout(call.within.total_seconds()),
-            self._session_of(call).ws_connect(
+            self._session(fresh=False, traces=[_without_redirects(call)]) as session,
+            session.ws_connect(
                 url.with_user(None),
                 headers=_headers(call, url),
                 ssl=call.verify,
@@ -193,15 +197,12 @@ class Outbound:
                     break
         return heard
 
-    def _session_of(self, call: Call) -> aiohttp.ClientSession:
-        if not self._sessions:
-            raise RuntimeError("Outbound is used before it was entered or after it was closed")
-        return self._sessions[call.fresh]
-
     async def _exchange(self, call: Call, url: URL) -> Answer:
         """Send one request and read the response up to the cap."""
+        if not self._sessions:
+            raise RuntimeError("Outbound is used before it was entered or after it was closed")
         headers = _headers(call, url)
-        async with self._session_of(call).request(
+        async with self._sessions[call.fresh].request(
             call.method,
             url.with_user(None),
             headers=headers,
@@ -235,6 +236,17 @@ def shown_address(url: str) -> str:
     """Return `url` without user info, query and fragment, for messages."""
     bare = re.split(r"[?#]", url, maxsplit=1)[0]
     return re.sub(r"//.*@", "//", excerpt(bare))
+
+
+def _without_redirects(call: Call) -> aiohttp.TraceConfig:
+    """Return what keeps a conversation from going on elsewhere, where its first words would be heard."""
+
+    async def refuse(*_: object) -> None:
+        raise OutboundError(Failure.PROTOCOL, _name(call), "there is no WebSocket, but a redirect")
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(refuse)
+    return trace
 
 
 def _too_large(call: Call) -> OutboundError:

@@ -209,3 +209,14 @@ async def test_check(tools: Tools, reply: Reply, well: bool) -> None:
         problem = await provider_for(spec, {}, replace(tools, client=client)).check()
     assert (problem is None) is well
     assert server.received[0].target == GROUP
+
+
+@pytest.mark.looptime
+async def test_a_silent_cluster(tools: Tools) -> None:
+    """An API server that does not answer is given up after five seconds, in queries and in checks."""
+    spec = ProviderSpec(type=MetricProviderType.EXTERNAL_METRICS)
+    async with ScriptedServer([Reply(wait=60)]) as server, Client(Connection(server.url)) as client:
+        provider = provider_for(spec, {}, replace(tools, client=client))
+        for found in (await provider.check(), await provider.query("m", window=MINUTE)):
+            assert isinstance(found, ProviderError)
+            assert "no complete answer within 5s" in found.problem

@@ -203,6 +203,17 @@ async def test_no_websocket(tools: Tools, status: int, problem: str) -> None:
     assert problem in found.problem
 
 
+async def test_redirects_are_not_followed(tools: Tools) -> None:
+    """The token is the first word of a conversation, so that one must not go on elsewhere."""
+    async with signalflow(saying(END)) as (other, address):
+        elsewhere = [("Location", f"{address.replace('ws', 'http', 1)}/v2/signalflow/connect")]
+        async with ScriptedServer([Reply(302, headers=elsewhere)]) as server:
+            found = await ask(tools, server.url)
+    assert isinstance(found, ProviderError)
+    assert "there is no WebSocket, but a redirect" in found.problem
+    assert other.heard == []
+
+
 async def test_check(tools: Tools) -> None:
     """The other host is asked for one metric over HTTP."""
     async with ScriptedServer([Reply(body=b"{}")]) as server:

@@ -27,6 +27,8 @@ REDIRECTS = 10
 WINDOWS = 10  # how many windows of a metric the backends that want a time range look back, as upstream has it
 CA = "ca.crt"
 """Key of the Secret, for every HTTP backend: certificates (PEM) to trust beside the system's."""
+PUBLIC = frozenset({CA, "username", "org", "project", "newrelic_account_id"})
+"""Keys of Secrets whose values may be shown: masking them would hide half of a query."""
 Pick = Callable[[bytes], Sample | float | None]
 """Finds the number in a body; may raise UnusableError or ValueError."""
 
@@ -71,7 +73,7 @@ class Backend:
         ours = {line[0].lower() for line in headers}
         theirs = [(key, one) for key, values in spec.headers.items() for one in values]
         lines = (*(line for line in theirs if line[0].lower() not in ours), *headers)
-        secrets = tuple(value for key, value in credentials.items() if key != CA)
+        secrets = tuple(value for key, value in credentials.items() if key not in PUBLIC)
         verify = _verification(spec, credentials)
         return cls(tools.outbound, address, secrets, name, lines, verify, tools.proxies)
 

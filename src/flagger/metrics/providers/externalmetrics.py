@@ -20,6 +20,7 @@ from flagger.metrics.selectors import canonical
 
 GROUP = "/apis/external.metrics.k8s.io/v1beta1"
 WITHIN = 5.0  # seconds
+LATE = f"no complete answer within {WITHIN:g}s"
 JSON = [("Accept", "application/json")]
 
 
@@ -52,6 +53,8 @@ class ExternalMetrics:
             return None  # the group's own page needs another right than its metrics
         except KubeError as error:
             return self._backend.error(str(error), "")
+        except TimeoutError:
+            return self._backend.error(LATE, "")
         return None
 
     async def query(self, text: str, *, window: timedelta) -> Reading:
@@ -68,7 +71,7 @@ class ExternalMetrics:
         except KubeError as error:
             return self._backend.error(str(error), query)
         except TimeoutError:
-            return self._backend.error(f"no complete answer within {WITHIN:g}s", query)
+            return self._backend.error(LATE, query)
 
     async def _own(self, path: str, params: Mapping[str, str], query: str) -> bytes:
         async with asyncio.timeout(WITHIN):
