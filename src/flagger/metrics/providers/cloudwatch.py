@@ -12,7 +12,7 @@ from flagger.api.errors import FieldError
 from flagger.api.metric_template import MetricProvider as ProviderSpec
 from flagger.metrics.aws import Aws, AwsError
 from flagger.metrics.backend import Backend, Json, UnusableError, decode, time_range
-from flagger.metrics.base import ProviderError, Reading, Tools
+from flagger.metrics.base import ProviderError, Reading, Sample, Tools
 
 POINTS = 20
 WITHIN = 15.0  # seconds, credentials and retries included
@@ -60,14 +60,13 @@ class CloudWatch:
         """Ask for the last ten windows; the query is a JSON array of MetricDataQueries."""
         start, end = time_range(self._clock, window)
         try:
-            results = await self._send(queries=queries(text), start=start, end=end)
+            answer = await self._send(queries=queries(text), start=start, end=end)
         except (UnusableError, AwsError) as error:
             return self._backend.error(str(error), text)
-        values = results[0].get("Values") if results else None
-        return self._backend.picked(b"", text, lambda _: values[0] if values else None)
+        return self._backend.picked(b"", text, lambda _: _newest(answer))
 
-    async def _send(self, *, queries: list[Json], start: float, end: float) -> list[Json]:
-        """Return the results, the newest point of each first."""
+    async def _send(self, *, queries: list[Json], start: float, end: float) -> Json:
+        """Return the answer; the newest point of each result is the first."""
         try:
             async with asyncio.timeout(WITHIN), self._aws.client("cloudwatch") as client:
                 answer = await client.get_metric_data(
@@ -80,7 +79,17 @@ class CloudWatch:
             raise AwsError(f"no answer within {WITHIN:g}s") from error
         if "MetricDataResults" not in answer:
             raise AwsError("error requesting cloudwatch: this is no answer of the service")
-        return list(answer["MetricDataResults"])
+        return dict(answer)
+
+
+def _newest(answer: Json) -> Sample | None:
+    """Return the newest value of the first result, with what the service says about it."""
+    results = answer["MetricDataResults"]
+    if not results or not results[0].get("Values"):
+        return None
+    said = [*answer.get("Messages", ()), *results[0].get("Messages", ())]
+    note = "; ".join(f"{message.get('Code', '')}: {message.get('Value', '')}" for message in said)
+    return Sample(results[0]["Values"][0], note)
 
 
 def queries(text: str) -> list[Json]:
