@@ -18,7 +18,7 @@ from flagger.kube.connection import Connection
 from flagger.metrics.base import NoData, ProviderError, Reading, Sample, Tools
 from flagger.metrics.selectors import canonical
 from flagger.metrics.table import provider_for
-from tests.fakes.scripted import Reply, ScriptedServer
+from tests.fakes.scripted import Reply, ScriptedServer, certificate_of, self_signed
 
 GROUP = "/apis/external.metrics.k8s.io/v1beta1"
 MINUTE = timedelta(minutes=1)
@@ -154,6 +154,16 @@ async def test_the_operators_token_never_leaves_the_cluster(inside: Tools, clust
     assert [request.header("authorization") for request in other.received] == [[], [], ["Bearer theirs"]]
     assert await ask(inside, "m", {"token": "theirs"}) == Sample(7.0)
     assert cluster.received[0].header("authorization") == ["Bearer theirs"]
+
+
+async def test_the_clusters_own_authority(tools: Tools) -> None:
+    """A token for the cluster itself is sent to whoever the operator trusts as its API server, and nobody else."""
+    async with ScriptedServer([SEVEN], self_signed()) as server:
+        for ca, well in ((certificate_of(self_signed()).encode(), True), (None, False)):
+            async with Client(Connection(server.url, ca=ca)) as client:
+                found = await ask(replace(tools, client=client), "m", {"token": "theirs"})
+            assert (found == Sample(7.0)) is well
+    assert [request.header("authorization") for request in server.received] == [["Bearer theirs"]]
 
 
 def status(code: int, reason: str) -> Reply:

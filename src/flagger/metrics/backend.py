@@ -2,7 +2,7 @@
 
 import math
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Self, TypeVar
@@ -101,19 +101,19 @@ class Backend:
         body = msgspec.json.encode(content)
         return replace(self.get(path, params), method="POST", headers=headers, body=body, within=within)
 
-    async def ask(self, call: Call, query: str = "") -> Answer | ProviderError:
-        """Send a request that carries `query`; every status from 300 on is an error."""
+    async def ask(self, call: Call, query: str = "", *, well: Container[int] = ()) -> Answer | ProviderError:
+        """Send a request that carries `query`; every status from 300 on is an error, but for those in `well`."""
         try:
             answer = await self.outbound.send(call)
         except OutboundError as error:
             return self.error(error.problem, query)
-        if answer.status >= 300:
+        if answer.status >= 300 and answer.status not in well:
             return self.error(answer.status_line, query, answer.body)
         return answer
 
-    async def check(self, call: Call) -> ProviderError | None:
+    async def check(self, call: Call, *, well: Container[int] = ()) -> ProviderError | None:
         """Return what is wrong with a backend that does not answer `call` well, or None."""
-        answer = await self.ask(call)
+        answer = await self.ask(call, well=well)
         return answer if isinstance(answer, ProviderError) else None
 
     async def read(self, call: Call, query: str, pick: Pick) -> Reading:

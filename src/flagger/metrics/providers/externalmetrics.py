@@ -5,6 +5,7 @@ https://github.com/kubernetes/metrics, group external.metrics.k8s.io.
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Self
 from urllib.parse import parse_qsl, quote, unquote
@@ -35,14 +36,16 @@ class ExternalMetrics:
         """Read a MetricTemplate's provider. The operator's own credentials never go to `address`."""
         token = credentials.get("token", "") if spec.secret_ref else ""
         headers = [*JSON, *([("Authorization", f"Bearer {token}")] if token else [])]
-        server = tools.client.connection.server
+        own = tools.client.connection
         backend = Backend.of(
-            "the External Metrics API", spec, credentials, tools, default=server, headers=headers
+            "the External Metrics API", spec, credentials, tools, default=own.server, headers=headers
         )
+        if not spec.address and not spec.insecure_skip_verify:
+            backend = replace(backend, verify=own.tls(None))
         return cls(backend, tools, direct=bool(spec.address or token))
 
     async def check(self) -> ProviderError | None:
-        """Ask for a metric that there need not be: any answer but a refusal will do."""
+        """See that somebody serves the API group."""
         if self._direct:
             return await self._backend.check(self._backend.get(GROUP))
         try:

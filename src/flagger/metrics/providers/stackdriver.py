@@ -17,7 +17,7 @@ from flagger.outbound import Call
 
 ADDRESS = "https://monitoring.googleapis.com"
 WITHIN = timedelta(seconds=15)
-REFUSED_QUERY = "400 "  # an empty query is refused with this status by a server that is well
+REFUSED_QUERY = 400  # an empty query is refused with this status by a server that is well
 
 
 class Stackdriver:
@@ -39,11 +39,9 @@ class Stackdriver:
     async def check(self) -> ProviderError | None:
         """Send an empty query, which must be refused as such."""
         try:
-            answer = await self._backend.ask(await self._call(""))
+            return await self._backend.check(await self._call(""), well=(REFUSED_QUERY,))
         except GoogleError as error:
             return self._backend.error(str(error), "")
-        refused = isinstance(answer, ProviderError) and f": {REFUSED_QUERY}" not in answer.problem
-        return answer if refused and isinstance(answer, ProviderError) else None
 
     async def query(self, text: str, *, window: timedelta) -> Reading:
         """Run the query, which says itself how far it looks back."""
