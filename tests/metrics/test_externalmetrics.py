@@ -10,7 +10,6 @@ import pytest
 
 from flagger.api.metric_template import MetricProvider as ProviderSpec
 from flagger.api.metric_template import MetricProviderType
-from flagger.api.quantities import parse_quantity
 from flagger.api.references import SecretRef
 from flagger.kube.auth import Credential, Static, bearer
 from flagger.kube.client import Client
@@ -116,33 +115,6 @@ def test_no_selectors(selector: str) -> None:
     """What is no selector is refused."""
     with pytest.raises(ValueError, match="is no requirement of a label selector"):
         canonical(selector)
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        *[("1500m", 1.5), ("2k", 2000.0), ("1Ki", 1024.0), ("12e3", 12000.0), ("0.5", 0.5), ("-3", -3.0)],
-        *[
-            ("100u", 1e-4),
-            ("5n", 5e-9),
-            ("1E", 1e18),
-            ("1E2", 100.0),
-            (".5", 0.5),
-            ("+2.", 2.0),
-            ("3Gi", 3 * 2.0**30),
-        ],
-    ],
-)
-def test_quantities(text: str, value: float) -> None:
-    """All suffixes of Kubernetes."""
-    assert parse_quantity(text) == value
-
-
-@pytest.mark.parametrize("text", ["", "x", "1 k", "1ki", "1K", "NaN", "1e9999", "--1"])
-def test_no_quantities(text: str) -> None:
-    """Anything else is refused."""
-    with pytest.raises(ValueError, match="is not a quantity"):
-        parse_quantity(text)
 
 
 async def test_the_operators_token_never_leaves_the_cluster(inside: Tools, cluster: ScriptedServer) -> None:

@@ -194,6 +194,8 @@ def with_value(text: str, value: str) -> str:
         ("up{p='{{ variables.v }}'}", "it's", r"up{p='it\'s'}"),
         ("up{p=`{{ variables.v }}`}", "a\"b'", "up{p=`a\"b'`}"),
         (r'up{a="x\"y",p="{{ variables.v }}"}', '"', r'up{a="x\"y",p="\""}'),
+        ('a{{ variables.v }}b{{ variables.v }}"{{ variables.v }}"', '"', r'a"b""\""'),
+        (r'"\{{ variables.v }}{{ variables.v }}"', '"', r'"\"\""'),
         ("sum({{ variables.v }})", 'up{a="b"}', 'sum(up{a="b"})'),
         ('{{ variables.v | printf "%q" }}', '"', r'"\""'),
         ('[{"Expression":"{{ variables.v }}"}]', '"}]', r'[{"Expression":"\"}]"}]'),

@@ -10,13 +10,16 @@ from collections.abc import Sequence
 
 from flagger.metrics.gotemplate.errors import MisuseError
 
+VALUE = "\0"
+"""Stands for a value where only the template's own quotes matter."""
+
 _DANGEROUS = re.compile(r"[\\\"'`\r\n]")
 _BREAKS = {"\n": "\\n", "\r": "\\r"}
 _RAW = "`"  # between these nothing is an escape
 
 
 def contained(before: Sequence[str], value: str) -> str:
-    """Return `value` as it is written behind `before`.
+    """Return `value` as it is written behind `before`: the template's own text, with VALUE for earlier values.
 
     Raises:
         MisuseError: it holds the quote that it stands between, and there is no escape for that one.
