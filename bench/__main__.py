@@ -30,6 +30,7 @@ BENCHMARKS = (
     "operator_start",
     "core",
     "templating",
+    "metric_queries",
     "kube_client",
     "peer_clients",
     "apiserver",

@@ -19,6 +19,7 @@ class Asked:
 
     def __init__(self) -> None:
         self.times: dict[str, list[float]] = {}
+        self.queries = 0
 
     def lags(self, interval: float) -> list[float]:
         """How much later than `interval` seconds after the last one each tick asked, in milliseconds."""
@@ -31,6 +32,7 @@ class Asked:
     async def answer(self, request: web.Request) -> web.Response:
         """Answer an instant query."""
         now = time.monotonic()
+        self.queries += 1
         query = request.query.get("query", "")
         is_rate = "histogram_quantile" not in query
         found = _POD.search(query)
@@ -41,6 +43,10 @@ class Asked:
             result[0]["value"] = [0, "1"]
         return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
 
+    async def count(self, _: web.Request) -> web.Response:
+        """Say how many queries there were."""
+        return web.json_response(self.queries)
+
 
 @asynccontextmanager
 async def metrics_server() -> AsyncIterator[tuple[str, Asked]]:
@@ -48,6 +54,7 @@ async def metrics_server() -> AsyncIterator[tuple[str, Asked]]:
     asked = Asked()
     app = web.Application()
     app.router.add_get("/api/v1/query", asked.answer)
+    app.router.add_get("/count", asked.count)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:

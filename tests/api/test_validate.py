@@ -228,6 +228,22 @@ CASES: list[tuple[Object, dict[str, Any], list[str]]] = [
     (WEIGHTED, {"spec.analysis.webhooks.1.timeout": "0s"}, ["spec.analysis.webhooks[1].timeout?"]),
     (WEIGHTED, {"spec.analysis.webhooks.1.retries": -1}, ["spec.analysis.webhooks[1].retries?"]),
     (WEIGHTED, {"spec.analysis.alerts.0.providerRef.name": ""}, ["spec.analysis.alerts[0].providerRef.name"]),
+    (WEIGHTED, {"spec.analysis.holdLimit": "1d"}, ["spec.analysis.holdLimit?"]),
+    (WEIGHTED, {"spec.analysis.holdLimit": "0s"}, []),
+    (WEIGHTED, {"spec.analysis.holdLimit": "45m", "spec.analysis.noData": "fail"}, []),
+    (
+        WEIGHTED,
+        {
+            "metadata.annotations": {
+                "release.flagger.app/no-data": "no",
+                "release.flagger.app/hold-limit": "x",
+            }
+        },
+        [
+            "metadata.annotations[release.flagger.app/no-data]?",
+            "metadata.annotations[release.flagger.app/hold-limit]?",
+        ],
+    ),
     (WEIGHTED, {"spec.metricsServer": "prometheus:9090"}, ["spec.metricsServer"]),
     (WEIGHTED, {"spec.metricsServer": "http://prometheus:9090/prom"}, []),
 ]

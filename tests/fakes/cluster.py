@@ -244,6 +244,19 @@ def the_definitions() -> list[Object]:
     return [*crds.manifests(), *routes]
 
 
+def upstreams_definitions() -> list[Object]:
+    """The same, but a Canary knows no more than upstream's: the rest is dropped by the server."""
+    definitions = copy.deepcopy(the_definitions())
+    for definition in definitions:
+        for version in definition["spec"]["versions"]:
+            properties = version["schema"]["openAPIV3Schema"]["properties"]
+            properties.get("status", {}).get("properties", {}).pop("run", None)
+            analysis = properties["spec"]["properties"].get("analysis", {}).get("properties", {})
+            for own in ("noData", "providerError", "holdLimit"):
+                analysis.pop(own, None)
+    return definitions
+
+
 @asynccontextmanager
 async def deployments_rolling(client: Client) -> AsyncIterator[None]:
     """Play the Deployment controller: every Deployment is rolled out as soon as it is changed."""

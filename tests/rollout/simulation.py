@@ -140,7 +140,12 @@ class World:
     """One Canary `checkout` of Deployment `checkout-api` in namespace `shop`, and everything around it."""
 
     def __init__(
-        self, analysis: Mapping[str, Any], *, provider: str = "istio", initialized: bool = True
+        self,
+        analysis: Mapping[str, Any],
+        *,
+        provider: str = "istio",
+        initialized: bool = True,
+        annotations: Mapping[str, str] = {},
     ) -> None:
         base = {"interval": "30s", "threshold": 3}
         self.spec: dict[str, Any] = {
@@ -156,7 +161,9 @@ class World:
         self.primary: Workload | None = None
         self.split: Split | None = None
         self.hooks: dict[str, int] = {}
+        self.annotations = annotations
         self.checks_fail = False
+        self.checks: tuple[Check, ...] = ()
         self.asked_checks = False
         self.outages: list[str] = []
         self.last_reason = ""
@@ -182,6 +189,7 @@ class World:
         metadata["finalizers"] = self.finalizers
         if self.deleted_at is not None:
             metadata["deletionTimestamp"] = format_time(self.deleted_at)
+        metadata["annotations"] = dict(self.annotations)
         return Canary.parse({"metadata": metadata, "spec": self.spec, "status": dict(status)})
 
     def snapshot(self) -> Snapshot:
@@ -367,6 +375,8 @@ class World:
                 return facts.with_hooks(need, self._call(need, seen, asked))
             case Analyse():
                 self.asked_checks = True
+                if self.checks:
+                    return facts.with_checks(self.checks)
                 verdict, message = (Verdict.FAIL, BAD_CHECK) if self.checks_fail else (Verdict.PASS, "")
                 return facts.with_checks((Check("request-success-rate", verdict, message=message),))
             case Probe():

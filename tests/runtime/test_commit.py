@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from flagger.kube.objects import Object, annotations_of
 from flagger.runtime.commit import RUN_ANNOTATION, CanaryGone, commit, run_of
 from flagger.runtime.kinds import CANARY
 from flagger.runtime.snapshot import read
-from tests.fakes.cluster import Lab, a_canary, a_lab, the_definitions
+from tests.fakes.cluster import Lab, a_canary, a_lab, upstreams_definitions
 
 NOW = datetime(2030, 1, 5, 10, 0, tzinfo=UTC)
 RUN = RunRecord(number=3, revision="v1-abc", started=NOW, approved=True)
@@ -149,12 +148,7 @@ async def test_the_record_of_a_run(lab: Lab) -> None:
 @pytest.fixture
 async def old_lab() -> AsyncIterator[Lab]:
     """A cluster whose Canary CRD is upstream's: it knows no `status.run` and drops it."""
-    definitions = copy.deepcopy(the_definitions())
-    for definition in definitions:
-        for version in definition["spec"]["versions"]:
-            status = version["schema"]["openAPIV3Schema"]["properties"].get("status", {})
-            status.get("properties", {}).pop("run", None)
-    async with a_lab(definitions) as found:
+    async with a_lab(upstreams_definitions()) as found:
         yield found
 
 

@@ -80,6 +80,15 @@ class AlertSeverity(StrEnum):
         return max(0, list(AlertSeverity).index(self) - 1)
 
 
+class OnSilence(StrEnum):
+    """What a metric without a verdict does to a run."""
+
+    HOLD = "hold"
+    """The traffic stays where it is, for as long as `holdLimit` allows."""
+    FAIL = "fail"
+    """It counts as a failed check, as upstream has it."""
+
+
 class ThresholdRange(Model):
     """Inclusive bounds of a metric; an absent bound is open."""
 
@@ -241,6 +250,12 @@ class Analysis(Model):
     """Which requests see the new revision in an A/B test; any one condition suffices."""
     metrics: tuple[Metric, ...] = ()
     """Measurements of an analysis pass."""
+    no_data: OnSilence | None = None
+    """What a metric without data does: hold the traffic where it is, or fail; hold when absent."""
+    provider_error: OnSilence | None = None
+    """What a metric does whose provider cannot be asked: hold or fail; hold when absent."""
+    hold_limit: Annotated[str, SHORT_DURATION] = ""
+    """How long traffic is held without a verdict before it counts as failed, a duration; 30m when empty."""
     webhooks: tuple[Webhook, ...] = ()
     """Endpoints that are asked or told something."""
     alerts: tuple[Alert, ...] = ()

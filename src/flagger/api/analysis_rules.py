@@ -3,10 +3,11 @@
 import re
 from collections.abc import Sequence
 
-from flagger.api.analysis import TOTAL_WEIGHT, HookType, Metric, Strategy, Webhook
+from flagger.api.analysis import TOTAL_WEIGHT, HookType, Metric, OnSilence, Strategy, Webhook
 from flagger.api.capacity import CAPACITY_ANNOTATION, MODES
 from flagger.api.findings import Case, Findings, duration_problem, error, url_problem, warning
 from flagger.api.gates import CONFIRMING, is_native, native_gate
+from flagger.api.names import HOLD_LIMIT, NO_DATA, PROVIDER_ERROR
 from flagger.api.quantities import parse_duration
 
 _COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110
@@ -148,6 +149,25 @@ def _metric(field: str, metric: Metric) -> Findings:
     if least is not None and greatest is not None and least > greatest:
         problem = f"min {least:g} is more than max {greatest:g}, so no value passes"
         yield error(f"{field}.thresholdRange", problem, "swap them or remove one")
+
+
+def silence(case: Case) -> Findings:
+    """Warn about a policy for metrics without a verdict that cannot be read; the default counts then."""
+    annotations = case.canary.metadata.annotations
+    for name in (NO_DATA, PROVIDER_ERROR):
+        if (text := annotations.get(name, "")) and text not in set(OnSilence):
+            yield warning(
+                f"metadata.annotations[{name}]",
+                f"{text!r} is neither hold nor fail, hold is used",
+                "use one of them",
+            )
+    limits = {
+        "spec.analysis.holdLimit": case.canary.spec.analysis.hold_limit,
+        f"metadata.annotations[{HOLD_LIMIT}]": annotations.get(HOLD_LIMIT, ""),
+    }
+    for field, text in limits.items():
+        if text not in ("", "0s") and (problem := duration_problem(text)):
+            yield warning(field, f"{problem}, 30m is used", "write for example 30m, or 0s to hold nothing")
 
 
 def webhooks(case: Case) -> Findings:

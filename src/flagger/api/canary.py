@@ -16,6 +16,7 @@ from flagger.api.analysis import (
 )
 from flagger.api.capacity import CAPACITY_ANNOTATION, OFF, CapacityLimits
 from flagger.api.errors import FieldError
+from flagger.api.holding import Holding
 from flagger.api.model import Model, decode
 from flagger.api.names import API_VERSION, ROUTE_REFS
 from flagger.api.quantities import seconds
@@ -197,6 +198,11 @@ class Canary(Model):
     def skip_analysis(self) -> bool:
         """Say whether revisions are promoted without being judged."""
         return self.spec.skip_analysis
+
+    @property
+    def holding(self) -> Holding:
+        """Return what happens while metrics bring no verdict."""
+        return Holding.of(self.spec.analysis, self.metadata.annotations)
 
     @property
     def owner_reference(self) -> dict[str, Any]:

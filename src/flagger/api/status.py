@@ -97,6 +97,10 @@ class RunRecord(Model):
     """Time since which traffic waits for pods."""
     retreat: str = ""
     """Why the traffic leaves the side that it was on, as fast as the other one has pods for it."""
+    held: str = ""
+    """Why metrics bring no verdict, as people were told: no data, or error."""
+    held_since: Annotated[datetime, Meta(tz=True)] | None = None
+    """Time since which metrics bring no verdict."""
 
 
 class CanaryStatus(Model):

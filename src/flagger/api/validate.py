@@ -40,6 +40,7 @@ RULES: Sequence[Rule] = (
     analysis_rules.selects_someone,
     analysis_rules.session_cookies,
     analysis_rules.metrics,
+    analysis_rules.silence,
     analysis_rules.webhooks,
     analysis_rules.alerts,
     analysis_rules.metrics_server,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from flagger.api.analysis import HookType
+from datetime import timedelta
+from typing import assert_never
+
+from flagger.api.analysis import HookType, OnSilence
+from flagger.api.holding import Holding
+from flagger.api.quantities import format_duration
 from flagger.rollout import record
-from flagger.rollout.facts import Analyse, Facts, HookCalls, Verdict
+from flagger.rollout.facts import Analyse, Check, Facts, HookCalls, Verdict
 from flagger.rollout.gates import gate
 from flagger.rollout.plan import Plan
 from flagger.rollout.state import Announcement, Decision, Event, Snapshot
@@ -43,8 +48,42 @@ def opening(seen: Snapshot, course: Plan) -> bool:
 def _checks(seen: Snapshot, facts: Facts) -> Analyse | Decision | Passed:
     if facts.checks is None:
         return Analyse()
-    failed = next((check for check in facts.checks if check.verdict is not Verdict.PASS), None)
-    return () if failed is None else _halt(seen, failed.message)
+    holding = seen.canary.holding
+    failed = next((check for check in facts.checks if counts(check.verdict, holding)), None)
+    if failed is not None:
+        return _halt(seen, failed.message).with_status(record.answered(record.check_failed(seen)))
+    silent = next((check for check in facts.checks if check.verdict is not Verdict.PASS), None)
+    return () if silent is None else _held(seen, silent, holding.limit)
+
+
+def counts(verdict: Verdict, holding: Holding) -> bool:
+    """Whether a verdict is a failed check at once: a bad value always is, silence only where it is asked for."""
+    match verdict:
+        case Verdict.PASS:
+            return False
+        case Verdict.FAIL:
+            return True
+        case Verdict.NO_DATA:
+            return holding.no_data is OnSilence.FAIL
+        case Verdict.ERROR:
+            return holding.provider_error is OnSilence.FAIL
+        case _:
+            assert_never(verdict)
+
+
+def _held(seen: Snapshot, silent: Check, limit: timedelta) -> Decision:
+    """The traffic stays where it is; people are told when that begins, and when its reason changes."""
+    run = seen.status.run
+    since = (run.held_since if run else None) or seen.now
+    if seen.now - since >= limit:
+        return _halt(seen, silent.message)
+    text = (
+        f"Halt {seen.name} advancement for up to {format_duration(limit)} without a verdict: {silent.message}"
+    )
+    known = run is not None and run.held == silent.verdict
+    told = () if known else (Event(text, warning=True),)
+    status = seen.status if known else record.held(seen, silent.verdict)
+    return Decision(reason=text, status=status, told=told)
 
 
 def _halt(seen: Snapshot, text: str, *told: Announcement) -> Decision:

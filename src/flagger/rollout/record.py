@@ -117,6 +117,17 @@ def check_failed(seen: Snapshot) -> CanaryStatus:
     return touched(seen, replace(seen.status, failed_checks=seen.status.failed_checks + 1))
 
 
+def held(seen: Snapshot, why: str) -> CanaryStatus:
+    """Metrics bring no verdict; the time of the first one is kept, and nothing is counted."""
+    run = seen.status.run or RunRecord()
+    return noted(seen.status, held=why, held_since=run.held_since or seen.now)
+
+
+def answered(status: CanaryStatus) -> CanaryStatus:
+    """Metrics brought a verdict."""
+    return noted(status, held="", held_since=None) if status.run and status.run.held else status
+
+
 def noted(status: CanaryStatus, **changes: Any) -> CanaryStatus:
     """Something about the run is remembered: what has passed, what it waits for."""
     return replace(status, run=replace(status.run or RunRecord(), **changes))

@@ -58,7 +58,7 @@ def _governed(seen: Snapshot, move: Decision) -> Decision:
 
 def remembering(seen: Snapshot, move: Decision, passed: Passed) -> Decision:
     """The move, told after the analysis that allowed it; the opening of the run needn't be repeated."""
-    status = move.status
+    status = record.answered(move.status)
     if status.run is None or not status.run.pre_rollout:
         status = record.noted(status, pre_rollout=True)
     return move.after(*passed).with_status(status)

@@ -140,6 +140,8 @@ def plain_run(run: RunRecord) -> Object:
         "size": run.size,
         "shortSince": format_time(run.short_since) if run.short_since else "",
         "retreat": run.retreat,
+        "held": run.held,
+        "heldSince": format_time(run.held_since) if run.held_since else "",
     }
     return {name: value for name, value in known.items() if value}
 

@@ -20,6 +20,7 @@ from flagger.kube.kubeconfig import load_connection
 from flagger.kube.lease import NAME, LeaderElection, Terms
 from flagger.kube.resolver import ServiceResolver
 from flagger.metrics.analysis import MetricAnalysis
+from flagger.metrics.base import Tools
 from flagger.notify.alerts import Alerts
 from flagger.notify.events import Announcer
 from flagger.notify.posting import Poster
@@ -106,7 +107,9 @@ async def world_of(stack: AsyncExitStack, cluster: Cluster, teller: Client, sett
         workloads=Workloads(cluster, options),
         services=Services(cluster),
         routes=Routes(cluster),
-        metrics=MetricAnalysis(cluster, outbound, metrics_server=server, mesh=mesh),
+        metrics=MetricAnalysis(
+            cluster, Tools(outbound, cluster.client, settings.proxies), metrics_server=server, mesh=mesh
+        ),
         webhooks=webhooks,
         announcer=announcer,
         alerts=Alerts(

@@ -17,7 +17,7 @@ from flagger.api.analysis import INTERVAL_FLOOR
 from flagger.api.capacity import ENFORCE, MODES
 from flagger.api.quantities import format_duration, parse_duration
 from flagger.kube.lease import Terms
-from flagger.outbound import Proxies
+from flagger.proxies import Proxies
 from flagger.routing.base import Flags
 
 _KLOG_SWITCHES = frozenset(
