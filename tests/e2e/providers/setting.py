@@ -1,7 +1,7 @@
 """What the runs of `test_providers.py` must know of a provider."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flagger.kube.objects import Kind, Object
@@ -33,8 +33,9 @@ class Setting:
     """A provider as a user sets it up for a Canary of some name.
 
     `objects` are there before the Canary, in its namespace; `kinds` are theirs. `spec` is laid over the
-    Canary's spec. `front` names the Service through which users come; without one they call the apex Service.
-    `tested` are the headers of requests that an A/B test is about.
+    Canary's spec. Users come through the Service `front` or the Gateway `gateway`; without either they call
+    the apex Service. `tested` are the headers of requests that an A/B test is about. `switches` says whether
+    a blue/green release gives everybody to the new version before it is promoted.
     """
 
     provider: str
@@ -43,8 +44,10 @@ class Setting:
     objects: Callable[[str], Sequence[Object]] = nothing
     kinds: Sequence[Kind] = ()
     front: str = ""
+    gateway: str = ""
+    switches: bool = True
     analysis: Mapping[str, Mapping[str, Any]] | None = None
-    tested: Mapping[str, str] | None = None
+    tested: Mapping[str, str] = field(default_factory=lambda: {"x-version": "next"})
 
     def analysis_of(self, strategy: str) -> Mapping[str, Any]:
         """The analysis with which a strategy is asked for."""

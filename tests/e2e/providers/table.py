@@ -2,6 +2,11 @@
 
 from collections.abc import Sequence
 
+from tests.e2e.providers.gateway_api import GATEWAY_API
+from tests.e2e.providers.kubernetes import KUBERNETES
 from tests.e2e.providers.setting import Setting
 
-SETTINGS: Sequence[Setting] = ()
+SETTINGS: Sequence[Setting] = (
+    *GATEWAY_API,
+    KUBERNETES,
+)
