@@ -176,6 +176,25 @@ CASES: list[tuple[Object, dict[str, Any], list[str]]] = [
         ["spec.analysis.sessionAffinity.cookieName"],
     ),
     (WEIGHTED, {"spec.analysis.sessionAffinity.maxAge": -1}, ["spec.analysis.sessionAffinity.maxAge?"]),
+    (
+        WEIGHTED,
+        {
+            "spec.provider": "gatewayapi:v1beta1",
+            "spec.service.gatewayRefs": [{"name": "edge"}],
+            "spec.analysis.sessionAffinity.primaryCookieName": "stay",
+        },
+        ["spec.analysis.sessionAffinity.primaryCookieName?"],
+    ),
+    (
+        AB,
+        {"spec.analysis.sessionAffinity": {"cookieName": "pin"}},
+        ["spec.analysis.sessionAffinity"],
+    ),
+    (
+        AB,
+        {"spec.analysis.sessionAffinity": {"cookieName": "pin"}, "spec.provider": "traefik"},
+        [],
+    ),
     (WEIGHTED, {"spec.analysis.metrics": [{"name": "odd"}]}, ["spec.analysis.metrics[0]"]),
     (WEIGHTED, {"spec.analysis.metrics": [{"name": "odd", "query": "up"}]}, []),
     (

@@ -15,7 +15,7 @@ from flagger.routing.sync import Routes
 from flagger.routing.table import router_for
 from tests.fakes.cluster import ROUTE, Lab, a_lab, the_definitions
 from tests.routing.examples import basket, split
-from tests.routing.test_golden import CASES
+from tests.routing.test_golden import CASES, canary_of
 
 V1 = router_for("gatewayapi:v1")
 EDGE = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge"}
@@ -164,9 +164,8 @@ def test_what_a_route_cannot_hold_is_refused(canary: Canary, message: str) -> No
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
 async def test_golden_routes_are_valid_and_stay(lab: Lab, case: dict[str, Any]) -> None:
     """The CRD takes every golden route, and what it fills in by itself causes no further write."""
-    version = case.get("version", "v1")
-    canary = basket(f"gatewayapi:{version}", service=case["service"], analysis=case.get("analysis"))
-    routes, router = Routes(lab.cluster), router_for(f"gatewayapi:{version}")
+    canary = canary_of(case)
+    routes, router = Routes(lab.cluster), router_for(canary.spec.provider)
 
     for _ in range(2):
         await routes.reconcile(canary, router, split(case["split"]))
@@ -235,6 +234,27 @@ async def test_an_ab_test_may_begin_and_end(lab: Lab) -> None:
         await routes.reconcile(canary, V1, Split(40))
         assert len((await lab.get(ROUTE, "basket"))["spec"]["rules"]) == rules
         assert await routes.split(canary, V1) == Split(40)
+
+
+async def test_cookies_come_and_go_with_the_run(lab: Lab) -> None:
+    """Whatever stage a pinned run comes from, the route is the one that would be made anew."""
+    routes = Routes(lab.cluster)
+    stages: list[tuple[Split, Object]] = [
+        (HOME, {}),
+        (Split(10), {"sessionAffinityCookie": "pin=aaaaaaaaaa", "primarySessionAffinityCookie": "stay=b"}),
+        (Split(50), {"sessionAffinityCookie": "pin=aaaaaaaaaa", "primarySessionAffinityCookie": "stay=b"}),
+        (HOME, {"previousSessionAffinityCookie": "pin=aaaaaaaaaa", "primarySessionAffinityCookie": "stay=b"}),
+        (Split(10), {"sessionAffinityCookie": "pin=c", "previousSessionAffinityCookie": "pin=aaaaaaaaaa"}),
+        (HOME, {"previousSessionAffinityCookie": "pin=c"}),
+    ]
+
+    for share, cookies in stages:
+        pinned = {"cookieName": "pin", "primaryCookieName": "stay"}
+        canary = basket(analysis={"stepWeight": 10, "sessionAffinity": pinned}, **cookies)
+        await routes.reconcile(canary, V1, share)
+        assert await routes.split(canary, V1) == share
+        (desired,) = V1.desired(canary, share, {})
+        assert (await lab.get(ROUTE, "basket"))["spec"] == overlay(None, desired)["spec"]
 
 
 async def test_a_cluster_without_gateway_api() -> None:

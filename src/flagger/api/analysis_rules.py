@@ -101,6 +101,19 @@ def session_cookies(case: Case) -> Findings:
         yield warning(f"{field}.maxAge", problem, "use a number of seconds above 0")
 
 
+def session_routes(case: Case) -> Findings:
+    """Refuse cookies beside an A/B test on an HTTPRoute: both decide whom a request belongs to."""
+    affinity = case.canary.spec.analysis.session_affinity
+    if affinity is None or not case.on_gateway_api:
+        return
+    field = "spec.analysis.sessionAffinity"
+    if case.analysis.match:
+        yield error(field, "cannot be combined with match", "remove one of the two")
+    if affinity.primary_cookie_name and case.provider == "gatewayapi:v1beta1":
+        problem = "is left out of v1beta1 routes"
+        yield warning(f"{field}.primaryCookieName", problem, "use provider gatewayapi:v1")
+
+
 def metrics(case: Case) -> Findings:
     """Refuse metrics that cannot be asked for, or that no value can pass."""
     for index, metric in enumerate(case.canary.spec.analysis.metrics):

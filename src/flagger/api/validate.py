@@ -37,6 +37,7 @@ RULES: Sequence[Rule] = (
     analysis_rules.percentages,
     analysis_rules.selects_someone,
     analysis_rules.session_cookies,
+    analysis_rules.session_routes,
     analysis_rules.metrics,
     analysis_rules.webhooks,
     analysis_rules.alerts,

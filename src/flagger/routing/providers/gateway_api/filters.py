@@ -5,7 +5,7 @@ What is owned and not wanted is None: a filter of another type at the same place
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from flagger.api.canary import Canary
@@ -47,6 +47,24 @@ def service_filters(canary: Canary, *, cors: bool) -> Iterator[Object]:
 def mirror_to(backend: Object) -> Object:
     """The filter that sends a copy of every request to `backend`."""
     return _filter("RequestMirror", {"backendRef": backend})
+
+
+def adding_header(filters: Sequence[Object] | None, name: str, value: str) -> list[Object]:
+    """Filters with one more header for answers; a rule may hold one modifier of answers only, so it is shared."""
+    found = list(filters or ())
+    if not any(_modifies_answers(item) for item in found):
+        found.append(_filter("ResponseHeaderModifier", dict.fromkeys(("set", "add", "remove"))))
+    header = {"name": name, "value": value}
+    return [_adding(item, header) if _modifies_answers(item) else item for item in found]
+
+
+def _modifies_answers(item: Object) -> bool:
+    return bool(item["type"] == "ResponseHeaderModifier")
+
+
+def _adding(modifier: Object, header: Object) -> Object:
+    changes = modifier["responseHeaderModifier"]
+    return modifier | {"responseHeaderModifier": changes | {"add": [*(changes["add"] or ()), header]}}
 
 
 def _filter(kind: str, value: Object) -> Object:

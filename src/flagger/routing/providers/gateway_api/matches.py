@@ -45,6 +45,11 @@ def tested_matches(canary: Canary) -> list[Object]:
     return found
 
 
+def narrowed(matches: list[Object], header: Object) -> list[Object]:
+    """The matches for those requests that meet a condition on one header as well."""
+    return [match | {"headers": _merged(match["headers"], [header])} for match in matches]
+
+
 def _match(match: HttpMatch) -> Object:
     method = match.method.exact if match.method else None
     if match.method is not None and not method:

@@ -13,17 +13,20 @@ from flagger.kube.objects import Kind, Object
 from flagger.rollout.state import Feature, Split
 from flagger.routing.base import Live, Place, RouteError
 from flagger.routing.manifest import manifest
+from flagger.routing.providers.gateway_api.affinity import pinned_rules
 from flagger.routing.providers.gateway_api.filters import mirror_to, service_filters
 from flagger.routing.providers.gateway_api.matches import service_matches, tested_matches
 
 
 class GatewayApi:
-    """Splits by backend weights, matches headers and query parameters, mirrors by a filter.
+    """Splits by backend weights, matches headers and query parameters, mirrors by a filter, pins by cookies.
 
-    v1beta1 routes have neither timeouts nor CORS, and their acceptance isn't waited for.
+    v1beta1 routes have neither timeouts, CORS nor a cookie of the primary, and their acceptance isn't waited for.
     """
 
-    features = frozenset({Feature.WEIGHTS, Feature.MATCH, Feature.MIRROR, Feature.MIRROR_THEN_WEIGHTS})
+    features = frozenset(
+        {Feature.WEIGHTS, Feature.MATCH, Feature.MIRROR, Feature.MIRROR_THEN_WEIGHTS, Feature.AFFINITY}
+    )
     early = False
 
     def __init__(self, version: str) -> None:
@@ -51,7 +54,10 @@ class GatewayApi:
         return [manifest(self.route_kind, canary, canary.service_names.apex, spec)]
 
     def split_of(self, canary: Canary, live: Live) -> Split:
-        """The weights of the last rule that names both sides; see `Router.split_of`."""
+        """The weights of the last rule that names both sides: those for cookies come first.
+
+        See `Router.split_of`.
+        """
         place = self._place(canary)
         route = live.get(place)
         if route is None:
@@ -79,7 +85,8 @@ class GatewayApi:
             yield self._rule(canary, tested, split)
             yield self._rule(canary, service_matches(canary), None)
         else:
-            yield self._rule(canary, service_matches(canary), split)
+            weighted = self._rule(canary, service_matches(canary), split)
+            yield from pinned_rules(canary, split, weighted, both=self._current)
 
     def _rule(self, canary: Canary, matches: list[Object], split: Split | None) -> Object:
         """One rule; without a split all of its requests are the primary's."""
