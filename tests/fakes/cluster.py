@@ -43,15 +43,17 @@ from flagger.kube.objects import (
     resource_version_of,
 )
 from flagger.kube.transport import Request, Transport
+from flagger.routing.table import ROUTERS
 from flagger.runtime.kinds import CANARY
 from flagger.sandbox.apiserver import ApiServer
-from flagger.sandbox.crds import manifests as gateway_crds
+from flagger.sandbox.crds import manifests as provider_crds
 from flagger.workloads.checksums import SLIM
 
 SHOP = "shop"
 WITHIN = 10.0  # seconds that anything eventual may take
 ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 METRIC_TEMPLATE = Kind("flagger.app", "v1beta1", "MetricTemplate", "metrictemplates")
+ROUTED = {kind for make in ROUTERS.values() for kind in make().kinds}
 KINDS = {
     kind.kind: kind for kind in (CANARY, DEPLOYMENT, HPA, METRIC_TEMPLATE, NAMESPACE, REPLICA_SET, ROUTE)
 }
@@ -94,7 +96,7 @@ class Lab:
     async def add(self, *objects: Object) -> Object:
         """Create objects; returns the last one as stored."""
         for obj in objects:
-            kind = KINDS[obj["kind"]]
+            kind = kind_of(obj)
             stored = await self._known(kind, await self.client.create(kind, copy.deepcopy(obj)))
         return stored
 
@@ -140,6 +142,12 @@ class Lab:
         return [brief(request) for request in self.sent if request.is_read]
 
 
+def kind_of(obj: Object) -> Kind:
+    """The kind of an object that a test makes; routes of different APIs may have the same one."""
+    routed = {(kind.api_version, kind.kind): kind for kind in ROUTED}
+    return routed.get((obj.get("apiVersion", ""), obj["kind"])) or KINDS[obj["kind"]]
+
+
 def brief(request: Request) -> str:
     """A request in two words, such as `PATCH httproutes/checkout`; the names of Events are random."""
     path = request.path.partition("?")[0].partition(f"/namespaces/{SHOP}/")[2]
@@ -166,7 +174,7 @@ def connection_to(server: ApiServer) -> Connection:
 
 @asynccontextmanager
 async def a_lab(definitions: Iterable[Object] | None = None) -> AsyncIterator[Lab]:
-    """A server with our CRDs and that of HTTPRoutes (or the given ones), and the namespace `shop`."""
+    """A server with our CRDs and those of routes (or the given ones), and the namespace `shop`."""
     async with ApiServer() as server, Client(connection_to(server)) as client:
         for definition in the_definitions() if definitions is None else definitions:
             await client.create(CRD, definition)
@@ -197,7 +205,7 @@ async def a_lab_on(connection: Connection) -> AsyncIterator[Lab]:
 
 
 async def _clear_all(client: Client) -> None:
-    for kind in (*KINDS.values(), EVENT):
+    for kind in {*KINDS.values(), *ROUTED, EVENT}:
         if kind not in (NAMESPACE, HPA):  # old servers have no autoscaling/v2
             await _clear(client, kind)
 
@@ -223,16 +231,16 @@ async def _seen_by_an_operator(client: Client, server: ApiServer | None) -> Asyn
 
 @pytest.fixture
 async def lab() -> AsyncIterator[Lab]:
-    """A server of this test's own, with our CRDs and that of HTTPRoutes."""
+    """A server of this test's own, with our CRDs and those of routes."""
     async with a_lab() as found:
         yield found
 
 
 @cache
 def the_definitions() -> list[Object]:
-    """Our CRDs and that of HTTPRoutes."""
-    routes = [item for item in gateway_crds() if item["spec"]["names"]["kind"] == "HTTPRoute"]
-    return [*crds.manifests(), *routes]
+    """Our CRDs and those of what routers read and write."""
+    routed = {kind.resource for kind in ROUTED}
+    return [*crds.manifests(), *(item for item in provider_crds() if item["metadata"]["name"] in routed)]
 
 
 @asynccontextmanager

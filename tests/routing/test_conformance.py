@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from flagger.kube.objects import Kind, Object, annotations_of, labels_of
@@ -10,7 +12,7 @@ from flagger.routing.base import RouteError, Router
 from flagger.routing.sync import Routes
 from flagger.routing.table import ROUTERS, router_for
 from tests.fakes.cluster import SHOP, Lab
-from tests.routing.examples import basket
+from tests.routing.examples import basket, example_of, live_of
 
 SPLITS = [HOME, Split(10), Split(30), Split(50), AWAY]
 WRITING = [provider for provider in ROUTERS if router_for(provider).features]
@@ -24,15 +26,28 @@ def router_of(provider: str) -> Router:
     return router
 
 
-def main_object(router: Router) -> tuple[Kind, str]:
+def made(provider: str) -> Sequence[Object]:
+    """What a router makes at first."""
+    router = router_of(provider)
+    return router.desired(basket(provider), HOME, live_of(router, *example_of(provider).objects))
+
+
+def main_object(provider: str) -> tuple[Kind, str]:
     """The object that holds the split."""
-    (desired, *_) = router.desired(basket(), HOME, {})
-    return router.kinds[0], desired["metadata"]["name"]
+    desired, *_ = made(provider)
+    return router_of(provider).kinds[0], desired["metadata"]["name"]
+
+
+async def prepare(lab: Lab, provider: str) -> None:
+    """What users have in place."""
+    for obj in example_of(provider).objects:
+        await lab.add(obj)
 
 
 async def written(lab: Lab, provider: str, split: Split = HOME) -> tuple[Routes, Router]:
     """A router whose objects exist."""
     routes, router = Routes(lab.cluster), router_of(provider)
+    await prepare(lab, provider)
     await routes.reconcile(basket(provider), router, split)
     return routes, router
 
@@ -73,7 +88,7 @@ async def test_nothing_is_written_when_nothing_differs(lab: Lab, provider: str) 
 async def test_a_move_is_one_write(lab: Lab, provider: str) -> None:
     """One request, and none to read."""
     routes, router = await written(lab, provider)
-    kind, name = main_object(router)
+    kind, name = main_object(provider)
     lab.sent.clear()
 
     await routes.reconcile(basket(provider), router, Split(10))
@@ -86,10 +101,12 @@ async def test_a_move_is_one_write(lab: Lab, provider: str) -> None:
 async def test_drift_is_corrected_at_the_live_split(lab: Lab, provider: str) -> None:
     """Somebody's edit is undone, and the run goes on where it was."""
     routes, router = await written(lab, provider, Split(30))
-    kind, name = main_object(router)
+    kind, name = main_object(provider)
     before = await lab.get(kind, name)
     await lab.change(
-        kind, {"spec": damaged(before["spec"]), "metadata": {"annotations": {"theirs": "1"}}}, name
+        kind,
+        {"spec": example_of(provider).damage(before["spec"]), "metadata": {"annotations": {"theirs": "1"}}},
+        name,
     )
 
     await routes.reconcile(basket(provider), router, await routes.split(basket(provider), router))
@@ -99,16 +116,11 @@ async def test_drift_is_corrected_at_the_live_split(lab: Lab, provider: str) -> 
     assert annotations_of(after)["theirs"] == "1"
 
 
-def damaged(spec: Object) -> Object:
-    """An edit that leaves the split as it is: what comes first of the spec's other lists is gone."""
-    return {next(key for key, value in spec.items() if isinstance(value, list) and key != "rules"): []}
-
-
 @who_writes
 async def test_metadata_of_others_survives(lab: Lab, provider: str) -> None:
     """Labels, annotations and finalizers of others stay; ours are put back."""
-    routes, router = await written(lab, provider)
-    kind, name = main_object(router)
+    routes, router = await written(lab, provider, Split(10))
+    kind, name = main_object(provider)
     ours = annotations_of(await lab.get(kind, name))
     theirs = {"labels": {"theirs": "1"}, "annotations": {"theirs": "2", **dict.fromkeys(ours)}}
     await lab.change(kind, {"metadata": {**theirs, "finalizers": ["example.com/theirs"]}}, name)
@@ -124,9 +136,9 @@ async def test_metadata_of_others_survives(lab: Lab, provider: str) -> None:
 @who_writes
 async def test_an_object_that_was_there_is_used_but_not_adopted(lab: Lab, provider: str) -> None:
     """It is brought into shape, and it outlives the Canary: no owner is added."""
-    router = router_of(provider)
-    (mine, *_) = router.desired(basket(provider), HOME, {})
-    kind, name = main_object(router)
+    router, (mine, *_) = router_of(provider), made(provider)
+    await prepare(lab, provider)
+    kind, name = main_object(provider)
     theirs = {key: value for key, value in mine.items() if key != "metadata"}
     theirs["metadata"] = {"name": name, "namespace": SHOP}
     await lab.client.create(kind, theirs)
@@ -143,7 +155,7 @@ async def test_an_object_that_was_there_is_used_but_not_adopted(lab: Lab, provid
 async def test_a_missing_object_is_said_and_made_again(lab: Lab, provider: str) -> None:
     """Without its object a split can't be read; the next correction makes it again."""
     routes, router = await written(lab, provider)
-    kind, name = main_object(router)
+    kind, name = main_object(provider)
     await lab.remove(kind, name)
 
     with pytest.raises(RouteError, match=rf"{kind.kind} {name}\.shop not found"):
@@ -157,7 +169,7 @@ async def test_a_missing_object_is_said_and_made_again(lab: Lab, provider: str) 
 async def test_a_conflict_is_tried_again(lab: Lab, provider: str) -> None:
     """Somebody who writes at the same moment costs a repetition, no error."""
     routes, router = await written(lab, provider)
-    kind, name = main_object(router)
+    kind, name = main_object(provider)
     await lab.client.patch(kind, name, SHOP, {"metadata": {"labels": {"theirs": "1"}}})
 
     await routes.reconcile(basket(provider), router, Split(10))
@@ -169,8 +181,8 @@ async def test_a_conflict_is_tried_again(lab: Lab, provider: str) -> None:
 @who_writes
 async def test_owner(lab: Lab, provider: str) -> None:
     """What a router makes goes with its Canary."""
-    _, router = await written(lab, provider)
-    kind, name = main_object(router)
+    await written(lab, provider)
+    kind, name = main_object(provider)
 
     (owner,) = (await lab.get(kind, name))["metadata"]["ownerReferences"]
 
@@ -180,12 +192,9 @@ async def test_owner(lab: Lab, provider: str) -> None:
 @everyone
 def test_declares_its_kinds(provider: str) -> None:
     """Every object that a router makes is of a kind that it declares, which is what is watched."""
-    router = router_of(provider)
-    declared = {(kind.api_version, kind.kind) for kind in router.kinds}
+    declared = {(kind.api_version, kind.kind) for kind in router_of(provider).kinds}
 
-    made = {(obj["apiVersion"], obj["kind"]) for obj in router.desired(basket(provider), HOME, {})}
-
-    assert made == declared
+    assert {(obj["apiVersion"], obj["kind"]) for obj in made(provider)} == declared
 
 
 def test_unknown_providers_have_no_router() -> None:

@@ -12,10 +12,16 @@ from flagger.api.canary import Canary
 from flagger.api.names import GITOPS_IGNORE
 from flagger.routing.overlay import overlay
 from flagger.routing.table import router_for
-from tests.routing.examples import OWNER, basket, split
+from tests.routing.examples import OWNER, basket, live_of, split
 
 Case = dict[str, Any]
-CASES = yaml.safe_load((Path(__file__).parents[1] / "golden/routing/gateway_api.yaml").read_text())
+GOLDEN = Path(__file__).parents[1] / "golden/routing"
+CASES = yaml.safe_load((GOLDEN / "gateway_api.yaml").read_text())
+FAMILIES = [
+    pytest.param(path.parent.name, case, id=f"{path.parent.name}: {case['id']}")
+    for path in sorted(GOLDEN.glob("*/cases.yaml"))
+    for case in yaml.safe_load(path.read_text())
+]
 
 
 def version_of(case: Case) -> str:
@@ -48,3 +54,20 @@ def test_http_route(case: Case) -> None:
         "metadata": metadata,
         "spec": case["spec"],
     }
+
+
+@pytest.mark.parametrize(("provider", "case"), FAMILIES)
+def test_object(provider: str, case: Case) -> None:
+    """What is in the cluster afterwards, given what was there before; what is made anew has an owner."""
+    canary, router = basket(provider, service=case.get("service")), router_for(provider)
+    assert router is not None
+    live = live_of(router, *case.get("live", ()))
+
+    (desired,) = router.desired(canary, split(case["split"]), live)
+
+    place = next(iter(live_of(router, desired)))
+    before = live.get(place)
+    found = overlay(before and {**before, "metadata": {}}, desired)
+    assert found["metadata"].pop("ownerReferences") == [OWNER]
+    assert found == case["object"]
+    assert router.split_of(canary, live_of(router, found)) == split(case["split"])

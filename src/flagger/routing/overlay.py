@@ -25,6 +25,21 @@ def overlay(live: Any, desired: Any) -> Any:
             return desired
 
 
+def exactly(live: Any, desired: Any) -> Any:
+    """`desired`, with a None for whatever `live` has besides: laid over `live` it leaves nothing else.
+
+    For what is copied from an object of somebody else's, whose fields we don't know.
+    """
+    match live, desired:
+        case dict(), dict():
+            gone = dict.fromkeys(live.keys() - desired.keys())
+            return gone | {key: exactly(live.get(key), value) for key, value in desired.items()}
+        case list(), list() if _alike(live, desired):
+            return [exactly(before, after) for before, after in zip(live, desired, strict=True)]
+        case _:
+            return desired
+
+
 def _objects(live: Object, desired: Object) -> Object:
     merged = {key: value for key, value in live.items() if key not in desired}
     for key, value in desired.items():

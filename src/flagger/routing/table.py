@@ -6,13 +6,19 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from flagger.routing.base import Router
+from flagger.routing.providers.apisix import Apisix
 from flagger.routing.providers.gateway_api.router import GatewayApi
 from flagger.routing.providers.kubernetes import Kubernetes
+from flagger.routing.providers.skipper import Skipper
+from flagger.routing.providers.traefik import Traefik
 
 ROUTERS: Mapping[str, Callable[[], Router]] = {
+    "apisix": Apisix,
     "gatewayapi:v1": partial(GatewayApi, version="v1"),
     "gatewayapi:v1beta1": partial(GatewayApi, version="v1beta1"),
     "kubernetes": Kubernetes,
+    "skipper": Skipper,
+    "traefik": Traefik,
 }
 
 
