@@ -199,6 +199,8 @@ def test_defaults_are_on_five_leaves() -> None:
         ("spec.service", ["port"]),
         ("spec.service.mirror[].backendRef", ["name"]),
         ("spec.service.gatewayRefs[]", ["name"]),
+        ("spec.service.routeRef", ["apiVersion", "kind", "name"]),
+        ("spec.service.routeRefs[]", ["apiVersion", "kind", "name"]),
         ("spec.analysis.metrics[]", ["name"]),
         ("spec.analysis.metrics[].templateRef", ["name"]),
         ("spec.analysis.webhooks[]", ["name", "url"]),
@@ -215,7 +217,7 @@ def test_requires(path: str, required: list[str]) -> None:
 
 def test_requires_nothing_else() -> None:
     """The table above is complete."""
-    assert len([path for path, node in nodes(root("Canary")) if "required" in node]) == 16
+    assert len([path for path, node in nodes(root("Canary")) if "required" in node]) == 18
     assert {path: node["required"] for path, node in nodes(root("MetricTemplate")) if "required" in node} == {
         "spec": ["provider", "query"],
         "spec.provider": ["type"],

@@ -46,16 +46,19 @@ from flagger.kube.transport import Request, Transport
 from flagger.routing.table import ROUTERS
 from flagger.runtime.kinds import CANARY
 from flagger.sandbox.apiserver import ApiServer
-from flagger.sandbox.crds import manifests as provider_crds
+from flagger.sandbox.crds import manifests as routing_crds
 from flagger.workloads.checksums import SLIM
 
 SHOP = "shop"
 WITHIN = 10.0  # seconds that anything eventual may take
 ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 METRIC_TEMPLATE = Kind("flagger.app", "v1beta1", "MetricTemplate", "metrictemplates")
-ROUTED = {kind for make in ROUTERS.values() for kind in make().kinds}
-KINDS = {
-    kind.kind: kind for kind in (CANARY, DEPLOYMENT, HPA, METRIC_TEMPLATE, NAMESPACE, REPLICA_SET, ROUTE)
+VIRTUAL_SERVICE = Kind("networking.istio.io", "v1beta1", "VirtualService", "virtualservices")
+ROUTING = tuple(
+    dict.fromkeys([VIRTUAL_SERVICE, *(kind for make in ROUTERS.values() for kind in make().kinds)])
+)
+KINDS = {kind.kind: kind for kind in reversed(ROUTING)} | {
+    kind.kind: kind for kind in (CANARY, DEPLOYMENT, HPA, METRIC_TEMPLATE, NAMESPACE, REPLICA_SET)
 }
 KINDS |= {kind.kind: kind for kind in (CONFIG_MAP, DAEMON_SET, SECRET, SERVICE)}
 
@@ -96,7 +99,7 @@ class Lab:
     async def add(self, *objects: Object) -> Object:
         """Create objects; returns the last one as stored."""
         for obj in objects:
-            kind = kind_of(obj)
+            kind = KINDS[obj["kind"]]
             stored = await self._known(kind, await self.client.create(kind, copy.deepcopy(obj)))
         return stored
 
@@ -142,12 +145,6 @@ class Lab:
         return [brief(request) for request in self.sent if request.is_read]
 
 
-def kind_of(obj: Object) -> Kind:
-    """The kind of an object that a test makes; routes of different APIs may have the same one."""
-    routed = {(kind.api_version, kind.kind): kind for kind in ROUTED}
-    return routed.get((obj.get("apiVersion", ""), obj["kind"])) or KINDS[obj["kind"]]
-
-
 def brief(request: Request) -> str:
     """A request in two words, such as `PATCH httproutes/checkout`; the names of Events are random."""
     path = request.path.partition("?")[0].partition(f"/namespaces/{SHOP}/")[2]
@@ -174,7 +171,7 @@ def connection_to(server: ApiServer) -> Connection:
 
 @asynccontextmanager
 async def a_lab(definitions: Iterable[Object] | None = None) -> AsyncIterator[Lab]:
-    """A server with our CRDs and those of routes (or the given ones), and the namespace `shop`."""
+    """A server with our CRDs and those of all routers (or the given ones), and the namespace `shop`."""
     async with ApiServer() as server, Client(connection_to(server)) as client:
         for definition in the_definitions() if definitions is None else definitions:
             await client.create(CRD, definition)
@@ -205,7 +202,7 @@ async def a_lab_on(connection: Connection) -> AsyncIterator[Lab]:
 
 
 async def _clear_all(client: Client) -> None:
-    for kind in {*KINDS.values(), *ROUTED, EVENT}:
+    for kind in (*KINDS.values(), EVENT):
         if kind not in (NAMESPACE, HPA):  # old servers have no autoscaling/v2
             await _clear(client, kind)
 
@@ -231,16 +228,17 @@ async def _seen_by_an_operator(client: Client, server: ApiServer | None) -> Asyn
 
 @pytest.fixture
 async def lab() -> AsyncIterator[Lab]:
-    """A server of this test's own, with our CRDs and those of routes."""
+    """A server of this test's own, with our CRDs and those of all routers."""
     async with a_lab() as found:
         yield found
 
 
 @cache
 def the_definitions() -> list[Object]:
-    """Our CRDs and those of what routers read and write."""
-    routed = {kind.resource for kind in ROUTED}
-    return [*crds.manifests(), *(item for item in provider_crds() if item["metadata"]["name"] in routed)]
+    """Our CRDs and those of all routers."""
+    resources = {kind.resource for kind in ROUTING}
+    routes = [item for item in routing_crds() if item["metadata"]["name"] in resources]
+    return [*crds.manifests(), *routes]
 
 
 @asynccontextmanager

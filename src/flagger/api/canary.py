@@ -5,14 +5,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, NamedTuple
 
+import msgspec
+from msgspec.structs import replace
+
 from flagger.api.analysis import (
     DEFAULT_METRIC_INTERVAL,
     INTERVAL_FLOOR,
     Analysis,
     Strategy,
 )
+from flagger.api.errors import FieldError
 from flagger.api.model import Model, decode
-from flagger.api.names import API_VERSION
+from flagger.api.names import API_VERSION, ROUTE_REFS
 from flagger.api.quantities import seconds
 from flagger.api.references import (
     AutoscalerRef,
@@ -20,6 +24,7 @@ from flagger.api.references import (
     IngressRef,
     Key,
     Metadata,
+    ObjectRef,
     RouteRef,
     TargetRef,
     UpstreamRef,
@@ -125,7 +130,7 @@ class Canary(Model):
         Raises:
             FieldError: a field has the wrong type or is missing, so nothing can be done for this object.
         """
-        return decode(_with_legacy_analysis(obj), cls)
+        return _with_annotated_routes(decode(_with_legacy_analysis(obj), cls))
 
     @property
     def name(self) -> str:
@@ -147,6 +152,12 @@ class Canary(Model):
         """Return the names of the apex, primary and canary Service."""
         apex = self.spec.service.name or self.target_name
         return ServiceNames(apex, f"{apex}-primary", f"{apex}-canary")
+
+    @property
+    def route_refs(self) -> tuple[ObjectRef, ...]:
+        """Return the user's own routes whose weights are moved where they are."""
+        service = self.spec.service
+        return (*((service.route_ref,) if service.route_ref else ()), *(service.route_refs or ()))
 
     @property
     def target_name(self) -> str:
@@ -208,7 +219,7 @@ class Canary(Model):
         """Return how a new revision gets traffic with the provider that counts."""
         return self.spec.analysis.on(self.provider(default_provider)).strategy
 
-    def locate(self, ref: CrossNamespaceRef | UpstreamRef) -> Key:
+    def locate(self, ref: CrossNamespaceRef | ObjectRef | UpstreamRef) -> Key:
         """Return namespace and name of a referenced object; an empty namespace is the Canary's own."""
         return Key(ref.namespace or self.namespace, ref.name)
 
@@ -239,3 +250,18 @@ def _with_legacy_analysis(obj: Any) -> Any:
         case {"spec": {"canaryAnalysis": {} as legacy} as spec} if spec.get("analysis") is None:
             return {**obj, "spec": {**spec, "analysis": legacy}}
     return obj
+
+
+def _with_annotated_routes(canary: Canary) -> Canary:
+    """Read the routes of the annotation where the spec has none."""
+    text = canary.metadata.annotations.get(ROUTE_REFS)
+    if text is None or canary.route_refs:
+        return canary
+    try:
+        refs = msgspec.json.decode(text, type=tuple[ObjectRef, ...])
+    except msgspec.MsgspecError as error:
+        problem = f"is no list of routes: {error}"
+        fix = "write a JSON list of objects with apiVersion, kind and name"
+        raise FieldError(f"metadata.annotations[{ROUTE_REFS}]", problem, fix) from error
+    service = replace(canary.spec.service, route_refs=refs)
+    return replace(canary, spec=replace(canary.spec, service=service))

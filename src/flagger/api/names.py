@@ -36,6 +36,11 @@ ORIGINAL_CONFIGURATION: Final = "flagger.kubernetes.io/original-configuration"
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 """Written by kubectl; preferred over our own copy when reverting."""
 
+ROUTE_REFS: Final = f"{RELEASE_GROUP}/route-refs"
+"""On a Canary: `spec.service.routeRefs` as JSON, for clusters whose CRD doesn't know the field and drops it."""
+USERS_WEIGHTS: Final = f"{RELEASE_GROUP}/users-weights"
+"""On a user's route while its weights are ours: JSON of those to put back, by Canary."""
+
 KEDA_PAUSED_REPLICAS: Final = "autoscaling.keda.sh/paused-replicas"
 """On the target's ScaledObject (value `0`) while the target is idle."""
 KUMA_MESH: Final = "kuma.io/mesh"

@@ -11,12 +11,13 @@ from functools import partial
 
 from flagger.api.canary import Canary
 from flagger.api.errors import FieldError
+from flagger.api.names import ROUTE_REFS
 from flagger.api.phases import ACTIVE, INITIAL
 from flagger.kube.cache import OnChange
 from flagger.kube.objects import SERVICE, Kind, Object, key_of, name_of, namespace_of
 from flagger.rollout.state import Wait
 from flagger.routing.base import Router
-from flagger.routing.table import router_for
+from flagger.routing.table import router_of
 from flagger.runtime.advance import Advance
 from flagger.runtime.kinds import CANARY
 from flagger.runtime.registry import Reference, claims_of
@@ -102,7 +103,7 @@ class Watch:
             self._schedule.wake(rival.key)
 
     def _router(self, canary: Canary) -> Router | None:
-        return router_for(canary.provider(self._world.settings.mesh_provider))
+        return router_of(canary, self._world.settings.mesh_provider)
 
     def _references(self, canary: Canary, workload: Workload | None) -> Iterator[Reference]:
         if workload is not None:
@@ -162,10 +163,11 @@ class Watch:
                 self._schedule.wake(canary.key)
 
 
-def _intent_of(stored: Object | None) -> tuple[object, object]:
+def _intent_of(stored: Object | None) -> tuple[object, ...]:
     """Changes when somebody wants something else of a Canary; not with its status."""
     metadata = stored["metadata"] if stored else {}
-    return metadata.get("generation"), metadata.get("deletionTimestamp")
+    routes = (metadata.get("annotations") or {}).get(ROUTE_REFS)
+    return metadata.get("generation"), metadata.get("deletionTimestamp"), routes
 
 
 def _spec_differs(old: Object | None, new: Object | None) -> bool:
