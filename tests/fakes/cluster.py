@@ -96,10 +96,11 @@ class Lab:
     told: Client
     sent: list[Request] = field(default_factory=list)
 
-    async def add(self, *objects: Object) -> Object:
-        """Create objects; returns the last one as stored."""
+    async def add(self, *objects: Object, kinds: Iterable[Kind] = KINDS.values()) -> Object:
+        """Create objects, which are of these kinds; returns the last one as stored."""
+        known = {kind.kind: kind for kind in kinds}
         for obj in objects:
-            kind = KINDS[obj["kind"]]
+            kind = known[obj["kind"]]
             stored = await self._known(kind, await self.client.create(kind, copy.deepcopy(obj)))
         return stored
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flagger.api.canary import Canary
@@ -21,24 +20,6 @@ OWNER = {
     "controller": True,
     "blockOwnerDeletion": True,
 }
-
-
-def without_a_list(spec: Object) -> Object:
-    """What comes first of the lists that don't hold the weights is gone."""
-    return {next(key for key, value in spec.items() if isinstance(value, list) and key != "rules"): []}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Example:
-    """What a provider needs of its users.
-
-    `spec` is laid over the Canary's spec, `objects` are there before the Canary. `damage` is somebody's edit
-    of the main object: given its spec, the merge patch that leaves the split as it is.
-    """
-
-    spec: Mapping[str, Any] = field(default_factory=dict)
-    objects: Sequence[Object] = ()
-    damage: Callable[[Object], Object] = without_a_list
 
 
 def an_ingress(**metadata: Any) -> Object:
@@ -82,29 +63,19 @@ def an_apisix_route(**metadata: Any) -> Object:
     }
 
 
-EXAMPLES: Mapping[str, Example] = {
-    "apisix": Example(
-        spec={"routeRef": {"apiVersion": "apisix.apache.org/v2", "kind": "ApisixRoute", "name": "routes"}},
-        objects=[an_apisix_route()],
-        damage=lambda spec: {"http": [{**spec["http"][0], "priority": 1}]},
-    ),
-    "skipper": Example(
-        spec={"ingressRef": {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "public"}},
-        objects=[an_ingress()],
-        damage=lambda spec: {"rules": spec["rules"] * 2},
-    ),
-    "traefik": Example(
-        damage=lambda spec: {
-            "weighted": {"services": [{**each, "port": 1} for each in spec["weighted"]["services"]]}
-        },
-    ),
+NEEDED: Mapping[str, Sequence[Object]] = {"apisix": [an_apisix_route()], "skipper": [an_ingress()]}
+"""What is in the cluster before a router makes its objects, for providers that need anything."""
+
+SPECS: Mapping[str, Object] = {
+    "apisix": {"routeRef": {"apiVersion": "apisix.apache.org/v2", "kind": "ApisixRoute", "name": "routes"}},
+    "skipper": {"ingressRef": {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "public"}},
 }
-"""Providers whose users have more in place than `Example()`."""
+"""What a Canary's spec says about its provider, for providers that have to be told anything."""
 
 
-def example_of(provider: str) -> Example:
-    """What a provider needs of its users."""
-    return EXAMPLES.get(provider, Example())
+def needed(provider: str, router: Router) -> Live:
+    """What is in the cluster before the router of a provider makes its objects."""
+    return live_of(router, *NEEDED.get(provider, ()))
 
 
 def live_of(router: Router, *objects: Object) -> Live:
@@ -117,11 +88,12 @@ def live_of(router: Router, *objects: Object) -> Live:
 def basket(
     provider: str = "gatewayapi:v1",
     *,
+    spec: Mapping[str, Any] | None = None,
     service: Mapping[str, Any] | None = None,
     analysis: Mapping[str, Any] | None = None,
     **status: Any,
 ) -> Canary:
-    """A Canary of Deployment `basket` behind the Gateway `edge`."""
+    """A Canary of Deployment `basket` behind the Gateway `edge`, or whatever its provider needs."""
     default = {"port": 8080, "gatewayRefs": [{"name": "edge"}]}
     return Canary.parse(
         {
@@ -135,7 +107,7 @@ def basket(
                     "threshold": 5,
                     **(WEIGHTED if analysis is None else analysis),
                 },
-                **example_of(provider).spec,
+                **(SPECS.get(provider, {}) if spec is None else spec),
             },
             "status": status,
         }

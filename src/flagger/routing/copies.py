@@ -8,7 +8,7 @@ from flagger.api.canary import Canary
 from flagger.api.names import LAST_APPLIED
 from flagger.kube.objects import Object, annotations_of, labels_of
 from flagger.routing.base import Live, Place, RouteError
-from flagger.routing.overlay import exactly
+from flagger.routing.overlay import instead_of
 
 
 def original_of(live: Live, place: Place | None, field: str) -> Object:
@@ -41,6 +41,6 @@ def copy_of(
         "ownerReferences": [canary.owner_reference],
         **{part: values for part, values in copied.items() if values},
     }
-    spec = exactly(live.get(place, {}).get("spec"), original["spec"])
+    spec = instead_of(live.get(place, {}).get("spec"), original["spec"])
     kind = place.kind
     return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "spec": spec}

@@ -25,19 +25,16 @@ def overlay(live: Any, desired: Any) -> Any:
             return desired
 
 
-def exactly(live: Any, desired: Any) -> Any:
-    """`desired`, with a None for whatever `live` has besides: laid over `live` it leaves nothing else.
-
-    For what is copied from an object of somebody else's, whose fields we don't know.
-    """
-    match live, desired:
+def instead_of(live: Any, wanted: Any) -> Any:
+    """`wanted` with a None for whatever else `live` has: laid over it, nothing else is left there."""
+    match live, wanted:
         case dict(), dict():
-            gone = dict.fromkeys(live.keys() - desired.keys())
-            return gone | {key: exactly(live.get(key), value) for key, value in desired.items()}
-        case list(), list() if _alike(live, desired):
-            return [exactly(before, after) for before, after in zip(live, desired, strict=True)]
+            gone: Object = {key: None for key in live if key not in wanted}
+            return gone | {key: instead_of(live.get(key), value) for key, value in wanted.items()}
+        case list(), list() if _alike(live, wanted):
+            return [instead_of(before, after) for before, after in zip(live, wanted, strict=True)]
         case _:
-            return desired
+            return wanted
 
 
 def _objects(live: Object, desired: Object) -> Object:

@@ -12,7 +12,7 @@ from flagger.kube.objects import Kind, Object
 from flagger.rollout.state import Feature, Split
 from flagger.routing.base import Live, Place, RouteError
 from flagger.routing.copies import copy_of, original_of
-from flagger.routing.weights import split_between
+from flagger.routing.shares import share_of
 
 APISIX_ROUTE = Kind("apisix.apache.org", "v2", "ApisixRoute", "apisixroutes")
 PRIORITY = 10000
@@ -53,7 +53,7 @@ class Apisix:
                 for backend in rule.get("backends") or ()
             }
             if primary in weights:
-                return split_between(weights[primary], weights.get(candidate, 0))
+                return Split(share_of([weights[primary]], [weights.get(candidate, 0)]))
         raise RouteError(f"{place} has no rule with the backend {primary}")
 
     def handed_back(self, canary: Canary, live: Live) -> Mapping[Place, Object | None]:

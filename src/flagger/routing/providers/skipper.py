@@ -14,7 +14,7 @@ from flagger.kube.objects import INGRESS, Kind, Object, annotations_of
 from flagger.rollout.state import Feature, Split
 from flagger.routing.base import Live, Place, RouteError
 from flagger.routing.copies import copy_of, original_of
-from flagger.routing.weights import split_between
+from flagger.routing.shares import share_of
 
 WEIGHTS = "zalando.org/backend-weights"
 PREDICATE = "zalando.org/skipper-predicate"
@@ -64,7 +64,7 @@ class Skipper:
         weights = _weights(live[place])
         if primary not in weights or candidate not in weights:
             raise RouteError(f"{place}: the annotation {WEIGHTS} has no weights of {primary} and {candidate}")
-        return split_between(weights[primary], weights[candidate])
+        return Split(share_of([weights[primary]], [weights[candidate]]))
 
     def handed_back(self, canary: Canary, live: Live) -> Mapping[Place, Object | None]:
         """The copy is deleted; the user's own Ingress was never changed."""
@@ -93,13 +93,13 @@ def _rests(canary: Canary, split: Split, copy: Object) -> bool:
     return not split.canary and (was_away or INACTIVE in annotations_of(copy).get(PREDICATE, ""))
 
 
-def _weights(copy: Object) -> Mapping[str, float]:
+def _weights(copy: Object) -> Mapping[str, int]:
     try:
         found = json.loads(annotations_of(copy).get(WEIGHTS, ""))
     except ValueError:
         return {}
     numbers = found.items() if isinstance(found, dict) else ()
-    return {name: weight for name, weight in numbers if isinstance(weight, int | float)}
+    return {name: weight for name, weight in numbers if isinstance(weight, int)}
 
 
 def _divided(canary: Canary, rule: Object) -> Object:

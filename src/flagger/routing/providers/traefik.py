@@ -12,7 +12,7 @@ from flagger.kube.objects import Kind, Object
 from flagger.rollout.state import Feature, Split
 from flagger.routing.base import Live, Place, RouteError
 from flagger.routing.manifest import manifest
-from flagger.routing.weights import split_between
+from flagger.routing.shares import share_of
 
 TRAEFIK_SERVICE = Kind("traefik.io", "v1alpha1", "TraefikService", "traefikservices")
 
@@ -53,7 +53,7 @@ class Traefik:
         weights = {service["name"]: service.get("weight", 0) for service in _services(live[place])}
         if primary not in weights:
             raise RouteError(f"{place} has no service {primary} in spec.weighted.services")
-        return split_between(weights[primary], weights.get(candidate, 0))
+        return Split(share_of([weights[primary]], [weights.get(candidate, 0)]))
 
     def handed_back(self, canary: Canary, live: Live) -> Mapping[Place, Object | None]:
         """Nothing: the object goes with the Canary, or stays on the primary where it was there before."""

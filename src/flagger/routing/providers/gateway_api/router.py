@@ -7,7 +7,6 @@ first, then the canary. What is owned and not wanted is None.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from flagger.api.canary import Canary
 from flagger.kube.objects import Kind, Object
@@ -17,7 +16,7 @@ from flagger.routing.manifest import manifest
 from flagger.routing.providers.gateway_api.affinity import pinned_rules
 from flagger.routing.providers.gateway_api.filters import mirror_to, service_filters
 from flagger.routing.providers.gateway_api.matches import service_matches, tested_matches
-from flagger.routing.weights import split_between
+from flagger.routing.shares import share_of
 
 
 class GatewayApi:
@@ -137,7 +136,7 @@ def _split_of(rule: Object, canary: Canary) -> Split | None:
         item.get("requestMirror", {}).get("backendRef", {}).get("name") == candidate
         for item in rule.get("filters") or ()
     )
-    return replace(split_between(weights[primary], weights[candidate]), mirrored=mirrored)
+    return Split(share_of([weights[primary]], [weights[candidate]]), mirrored)
 
 
 def _check_accepted(route: Object, place: Place, written: Split) -> None:
