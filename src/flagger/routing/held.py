@@ -32,7 +32,8 @@ class Layout:
 
     `lists` are the paths below `spec` that lead to lists of destinations. `service_of` says which Service a
     destination of a route in some namespace is, None for something else. `absent` is the weight of a
-    destination that has none.
+    destination that has none. `refusal_of` says why a route's controller doesn't serve its present form, "" if
+    it does.
     """
 
     group: str
@@ -41,6 +42,7 @@ class Layout:
     lists: Sequence[tuple[str, ...]]
     service_of: Callable[[Object, str], Key | None]
     absent: int
+    refusal_of: Callable[[Object], str] = lambda _: ""
 
 
 @dataclass(frozen=True, slots=True)

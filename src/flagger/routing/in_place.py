@@ -39,7 +39,12 @@ class InPlace:
     def split_of(self, canary: Canary, live: Live) -> Split:
         """Of several routes the one that gives the canary least counts; the others are brought there."""
         splits = [self._held(canary, place, live).split for place in self._routes]
-        return min(splits, key=lambda split: split.canary)
+        found = min(splits, key=lambda split: split.canary)
+        for place, layout in self._routes.items():
+            refusal = layout.refusal_of(live[place])
+            if refusal:
+                raise RouteError(f"{place} {refusal}", written=found)
+        return found
 
     def handed_back(self, canary: Canary, live: Live) -> Mapping[Place, Object | None]:
         """The routes with the weights that their user wrote."""

@@ -12,6 +12,7 @@ from flagger.routing.base import Router
 from flagger.routing.held import Layout
 from flagger.routing.in_place import InPlace, place_of
 from flagger.routing.providers.apisix import Apisix
+from flagger.routing.providers.gateway_api.in_place import GATEWAY_ROUTES
 from flagger.routing.providers.gateway_api.router import GatewayApi
 from flagger.routing.providers.istio.in_place import VIRTUAL_SERVICE
 from flagger.routing.providers.kubernetes import Kubernetes
@@ -28,6 +29,8 @@ ROUTERS: Mapping[str, Callable[[], Router]] = {
 }
 
 IN_PLACE: Mapping[str, Sequence[Layout]] = {
+    "gatewayapi:v1": GATEWAY_ROUTES,
+    "gatewayapi:v1beta1": GATEWAY_ROUTES,
     "istio": (VIRTUAL_SERVICE,),
 }
 """The kinds of users' own routes whose weights can be moved, by provider."""

@@ -13,6 +13,7 @@ from flagger.kube.objects import Kind, Object
 from flagger.rollout.state import Feature, Split
 from flagger.routing.base import Live, Place, RouteError
 from flagger.routing.manifest import manifest
+from flagger.routing.providers.gateway_api.acceptance import refusal_of
 from flagger.routing.providers.gateway_api.affinity import pinned_rules
 from flagger.routing.providers.gateway_api.filters import mirror_to, service_filters
 from flagger.routing.providers.gateway_api.matches import service_matches, tested_matches
@@ -68,8 +69,9 @@ class GatewayApi:
         if not found:
             _, primary, candidate = canary.service_names
             raise RouteError(f"{place} has no rule with the backends {primary} and {candidate}")
-        if self._current:
-            _check_accepted(route, place, found[-1])
+        refusal = refusal_of(route) if self._current else ""
+        if refusal:
+            raise RouteError(f"{place} {refusal}", written=found[-1])
         return found[-1]
 
     def handed_back(self, canary: Canary, live: Live) -> Mapping[Place, Object | None]:
@@ -137,25 +139,3 @@ def _split_of(rule: Object, canary: Canary) -> Split | None:
         for item in rule.get("filters") or ()
     )
     return Split(share_of([weights[primary]], [weights[candidate]]), mirrored)
-
-
-def _check_accepted(route: Object, place: Place, written: Split) -> None:
-    """Wait for the Gateways to have taken over the current form of the route.
-
-    Raises:
-        RouteError: one of them rejects the route, or has not seen its last change yet.
-    """
-    generation = route["metadata"].get("generation", 0)
-    statuses = (route.get("status") or {}).get("parents") or ()
-    for status in statuses:
-        if status.get("parentRef") not in route["spec"].get("parentRefs", ()):
-            continue
-        for condition in status.get("conditions") or ():
-            seen = condition.get("observedGeneration", 0)
-            if condition["type"] == "Accepted" and (condition["status"] != "True" or seen < generation):
-                parent = status["parentRef"].get("name")
-                raise RouteError(
-                    f"{place} is not accepted by {parent}: Accepted={condition['status']} "
-                    f"{condition.get('reason', '')} at generation {seen}, the route is at {generation}",
-                    written,
-                )
