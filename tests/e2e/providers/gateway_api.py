@@ -1,6 +1,6 @@
 """Gateway API."""
 
-from tests.e2e.providers.setting import AB, BLUE_GREEN, CANARY, MIRROR, Setting
+from tests.e2e.providers.setting import AB, AFFINITY, BLUE_GREEN, CANARY, MIRROR, Setting
 
 
 def _spec(name: str) -> dict[str, object]:
@@ -10,7 +10,7 @@ def _spec(name: str) -> dict[str, object]:
 GATEWAY_API = [
     Setting(
         provider=f"gatewayapi:{version}",
-        strategies=(CANARY, AB, BLUE_GREEN, MIRROR),
+        strategies=(CANARY, AB, BLUE_GREEN, MIRROR, AFFINITY),
         spec=_spec,
         gateway="public",
     )

@@ -23,6 +23,16 @@ ANALYSES: Mapping[str, Mapping[str, Any]] = {
 """The analysis of each strategy; a provider that matches otherwise gives an A/B analysis of its own."""
 
 
+def a_front(family: str, name: str = "front") -> Object:
+    """The Service at which the sandbox serves what an ingress controller of this family would."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "labels": {"sandbox.flagger.app/ingress": family}},
+        "spec": {"ports": [{"name": "http", "port": 8080}]},
+    }
+
+
 def nothing(_: str) -> Sequence[Object]:
     """No objects."""
     return ()

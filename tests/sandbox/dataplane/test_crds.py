@@ -1,4 +1,4 @@
-"""The CRDs of the Gateway API, on the embedded API server and on a real one."""
+"""The CRDs of the kinds that a sandbox routes by, on the embedded API server and on a real one."""
 
 import re
 from collections.abc import AsyncIterator
@@ -13,7 +13,16 @@ from flagger.kube.errors import Invalid
 from flagger.kube.kubeconfig import load_connection
 from flagger.kube.objects import Kind, Object
 from flagger.sandbox.apiserver.server import ApiServer
-from flagger.sandbox.dataplane.kinds import GATEWAY, GATEWAY_CLASS, GRPC_ROUTE, HTTP_ROUTE, REFERENCE_GRANT
+from flagger.sandbox.dataplane.kinds import (
+    APISIX_ROUTE,
+    GATEWAY,
+    GATEWAY_CLASS,
+    GRPC_ROUTE,
+    HTTP_ROUTE,
+    INGRESS_ROUTE,
+    REFERENCE_GRANT,
+    TRAEFIK_SERVICE,
+)
 from tests.fakes.envtest import ControlPlane
 from tests.sandbox.dataplane.objects import a_backend, a_rule, meta
 from tests.sandbox.dataplane.world import install
@@ -61,6 +70,17 @@ SPECS: dict[str, Object] = {
         "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "shop"}],
         "to": [{"group": "", "kind": "Service"}],
     },
+    "ApisixRoute": {
+        "http": [
+            {
+                "name": "api",
+                "match": {"paths": ["/*"]},
+                "backends": [{"serviceName": "web", "servicePort": 80}],
+            }
+        ]
+    },
+    "IngressRoute": {"routes": [{"match": "Host(`a.test`)", "services": [{"name": "web", "port": 80}]}]},
+    "TraefikService": {"weighted": {"services": [{"name": "web", "port": "http", "weight": 0}]}},
 }
 
 
@@ -122,12 +142,30 @@ REFUSED = [
     (GRPC_ROUTE, {"rules": rule(matches=[{"method": {"type": "Exact"}}])}, "spec.rules[0].matches[0].method"),
     (GRPC_ROUTE, {"rules": filtered("URLRewrite")}, "spec.rules[0].filters[0].type"),
     (REFERENCE_GRANT, {"to": []}, "spec.to"),
+    (APISIX_ROUTE, {"http": [{"name": "api"}]}, "spec.http[0].match"),
+    (APISIX_ROUTE, {"http": [{"name": "api", "match": {"paths": ["*"]}}]}, "spec.http[0].match.paths[0]"),
+    (INGRESS_ROUTE, {"routes": None}, "spec.routes"),
+    (INGRESS_ROUTE, {"routes": [{"services": []}]}, "spec.routes[0].match"),
+    (
+        TRAEFIK_SERVICE,
+        {"weighted": {"services": [{"name": "web", "weight": -1}]}},
+        "spec.weighted.services[0].weight",
+    ),
+    (
+        TRAEFIK_SERVICE,
+        {"mirroring": {"name": "web", "kind": "Pod"}},
+        "spec.mirroring.kind",
+    ),
 ]
+ROUTING = (
+    *(GATEWAY_CLASS, GATEWAY, HTTP_ROUTE, GRPC_ROUTE, REFERENCE_GRANT),
+    *(APISIX_ROUTE, INGRESS_ROUTE, TRAEFIK_SERVICE),
+)
 
 
 async def test_refuses_what_the_real_ones_refuse(client: Client) -> None:
     """The message names the field; unchanged, each object is taken."""
-    for kind in (GATEWAY_CLASS, GATEWAY, HTTP_ROUTE, GRPC_ROUTE, REFERENCE_GRANT):
+    for kind in ROUTING:
         await client.create(kind, a_spec(kind), dry_run=True)
 
     for kind, change, field in REFUSED:

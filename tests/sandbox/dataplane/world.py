@@ -19,14 +19,9 @@ from flagger.kube.objects import CRD, NAMESPACE, NODE, POD, SERVICE, Kind, Objec
 from flagger.sandbox.apiserver.server import ApiServer
 from flagger.sandbox.crds import manifests
 from flagger.sandbox.dataplane import DataPlane
-from flagger.sandbox.dataplane.kinds import (
-    GATEWAY,
-    GATEWAY_CLASS,
-    GRPC_ROUTE,
-    HTTP_ROUTE,
-    NODE_NAME,
-    REFERENCE_GRANT,
-)
+from flagger.sandbox.dataplane.kinds import GATEWAY, HTTP_ROUTE, NODE_NAME
+from flagger.sandbox.dataplane.translators.fronts import INGRESS_LABEL
+from flagger.sandbox.dataplane.translators.table import kinds_read
 from tests.sandbox.dataplane.objects import a_pod, a_service, pod_status
 
 DEADLINE = 10.0  # seconds until anything awaited must have happened
@@ -99,6 +94,13 @@ class World:
         await self.service("checkout-primary")
         await self.service("checkout-canary", app="checkout")
         return await self.service("checkout", app="checkout-primary")
+
+    async def front_door(self, family: str) -> str:
+        """A Service at which an ingress controller serves; returns its address."""
+        door = a_service("door", app=None)
+        door["metadata"]["labels"] = {INGRESS_LABEL: family}
+        created = await self.client.create(SERVICE, door)
+        return str(created["spec"]["clusterIP"])
 
     async def set_rules(self, route: str, *rules: Object) -> None:
         """Other rules for a route, as the operator writes them."""
@@ -226,7 +228,7 @@ async def install(client: Client) -> None:
     await add(client, NAMESPACE, {"metadata": {"name": "shop"}})
     await add(client, NODE, {"metadata": {"name": NODE_NAME}})
     async with asyncio.timeout(DEADLINE):
-        for kind in (GATEWAY_CLASS, GATEWAY, HTTP_ROUTE, GRPC_ROUTE, REFERENCE_GRANT):
+        for kind in kinds_read():
             while not await is_served(client, kind):  # noqa: ASYNC110  # there is no event to wait for
                 await asyncio.sleep(0.02)
 

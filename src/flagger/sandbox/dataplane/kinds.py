@@ -1,4 +1,4 @@
-"""The Gateway API's kinds and the names this data plane goes by."""
+"""The kinds of routes that this data plane reads and the names it goes by."""
 
 from flagger.kube.objects import Kind
 
@@ -8,6 +8,9 @@ GATEWAY = Kind(GATEWAY_GROUP, "v1", "Gateway", "gateways")
 HTTP_ROUTE = Kind(GATEWAY_GROUP, "v1", "HTTPRoute", "httproutes")
 GRPC_ROUTE = Kind(GATEWAY_GROUP, "v1", "GRPCRoute", "grpcroutes")
 REFERENCE_GRANT = Kind(GATEWAY_GROUP, "v1beta1", "ReferenceGrant", "referencegrants")
+TRAEFIK_SERVICE = Kind("traefik.io", "v1alpha1", "TraefikService", "traefikservices")
+INGRESS_ROUTE = Kind("traefik.io", "v1alpha1", "IngressRoute", "ingressroutes")
+APISIX_ROUTE = Kind("apisix.apache.org", "v2", "ApisixRoute", "apisixroutes")
 
 CONTROLLER = "sandbox.flagger.app/gateway"
 """The controllerName of our GatewayClass and of our entries in route statuses."""

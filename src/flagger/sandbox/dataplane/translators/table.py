@@ -3,13 +3,19 @@
 from collections.abc import Mapping
 
 from flagger.kube.objects import Kind
+from flagger.sandbox.dataplane.translators.apisix import Apisix
 from flagger.sandbox.dataplane.translators.base import Translator
 from flagger.sandbox.dataplane.translators.gateway_api import GatewayApi
 from flagger.sandbox.dataplane.translators.services import Services
+from flagger.sandbox.dataplane.translators.skipper import Skipper
+from flagger.sandbox.dataplane.translators.traefik import Traefik
 
 TRANSLATORS: Mapping[str, Translator] = {
     "services": Services(),  # first: the others refer to its clusters and listeners
+    "apisix": Apisix(),
     "gateway-api": GatewayApi(),
+    "skipper": Skipper(),
+    "traefik": Traefik(),
 }
 
 
