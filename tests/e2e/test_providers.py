@@ -34,14 +34,14 @@ def matrix() -> Iterator[Matrix]:
         Path(path).write_text(json.dumps(found, indent=1))
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.provider)
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 async def test_requests_follow_the_release(stage: Stage, setting: Setting, matrix: Matrix) -> None:
     """At each step of each strategy the new version answers its share of requests, within binomial error."""
     stage.kinds |= {(kind.api_version, kind.kind): kind for kind in setting.kinds}
     async with a_gatekeeper(stage) as keeper:
         trials = [Trial(stage, keeper, setting, each, _name(each)) for each in setting.strategies]
         await asyncio.gather(*(trial.run() for trial in trials))
-    matrix[setting.provider] = {
+    matrix[setting.name] = {
         trial.strategy: {when: str(count) for when, count in trial.found.items()} for trial in trials
     }
 

@@ -45,7 +45,8 @@ class Setting:
     `objects` are there before the Canary, in its namespace; `kinds` are theirs. `spec` is laid over the
     Canary's spec. Users come through the Service `front` or the Gateway `gateway`; without either they call
     the apex Service. `tested` are the headers of requests that an A/B test is about. `switches` says whether
-    a blue/green release gives everybody to the new version before it is promoted.
+    a blue/green release gives everybody to the new version before it is promoted. `title` tells several
+    settings of one provider apart.
     """
 
     provider: str
@@ -56,8 +57,14 @@ class Setting:
     front: str = ""
     gateway: str = ""
     switches: bool = True
+    title: str = ""
     analysis: Mapping[str, Mapping[str, Any]] | None = None
     tested: Mapping[str, str] = field(default_factory=lambda: {"x-version": "next"})
+
+    @property
+    def name(self) -> str:
+        """How the setting is called in the matrix."""
+        return self.title or self.provider
 
     def analysis_of(self, strategy: str) -> Mapping[str, Any]:
         """The analysis with which a strategy is asked for."""
