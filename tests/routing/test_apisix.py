@@ -42,7 +42,7 @@ def a_route(*rules: Object, name: str = "routes") -> Object:
         pytest.param(
             CANARY,
             [a_route({"name": "x", "match": {}}, {**RULE, "backends": RULE["backends"] * 2})],
-            r"ApisixRoute routes\.shop: spec\.http\[1\] \(api\) has 2 backends",
+            r"ApisixRoute routes\.shop: rule api of spec\.http has 2 backends",
             id="a Service beside it",
         ),
     ],
@@ -65,7 +65,7 @@ def test_weights_of_others(weights: tuple[int | None, int], found: Split) -> Non
     ]
     copy = a_route({**RULE, "backends": backends}, name=COPY)
 
-    assert ROUTER.split_of(CANARY, live_of(ROUTER, copy)) == found
+    assert ROUTER.split_of(CANARY, live_of(ROUTER, ORIGINAL, copy)) == found
 
 
 def test_a_copy_without_the_primary() -> None:

@@ -8,7 +8,8 @@ from flagger.api.canary import Canary
 from flagger.kube.objects import INGRESS, Object
 from flagger.rollout.state import AWAY, HOME, Split
 from flagger.routing.base import RouteError
-from flagger.routing.providers.skipper import WEIGHTS, Skipper, with_predicate
+from flagger.routing.providers.skipper.annotations import WEIGHTS, with_predicate
+from flagger.routing.providers.skipper.router import Skipper
 from flagger.routing.sync import Routes
 from tests.fakes.cluster import SHOP, Lab
 from tests.routing.examples import an_ingress, basket, live_of
@@ -50,7 +51,7 @@ def test_weights_that_cannot_be_read(weights: str) -> None:
         ROUTER.split_of(CANARY, live)
 
     (mended,) = ROUTER.desired(CANARY, Split(30), live)
-    assert ROUTER.split_of(CANARY, live_of(ROUTER, mended)) == Split(30)
+    assert ROUTER.split_of(CANARY, live_of(ROUTER, an_ingress(), mended)) == Split(30)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from flagger.api.canary import Canary
 from flagger.api.names import LAST_APPLIED
 from flagger.kube.objects import Object, annotations_of, labels_of
+from flagger.rollout.state import Split
 from flagger.routing.base import Live, Place, RouteError
 from flagger.routing.overlay import instead_of
 
@@ -23,6 +25,15 @@ def original_of(live: Live, place: Place | None, field: str) -> Object:
     if found is None:
         raise RouteError(f"{place} not found: create it, or name another one in {field}")
     return found
+
+
+@contextmanager
+def written_as(split: Split) -> Iterator[None]:
+    """Whatever is wrong with an original holds a run up where it is, but not its way back."""
+    try:
+        yield
+    except RouteError as error:
+        raise RouteError(str(error), written=split) from error
 
 
 def copy_of(

@@ -16,7 +16,7 @@ from flagger.routing.providers.gateway_api.in_place import GATEWAY_ROUTES
 from flagger.routing.providers.gateway_api.router import GatewayApi
 from flagger.routing.providers.istio.in_place import VIRTUAL_SERVICE
 from flagger.routing.providers.kubernetes import Kubernetes
-from flagger.routing.providers.skipper import Skipper
+from flagger.routing.providers.skipper.router import Skipper
 from flagger.routing.providers.traefik import Traefik
 
 ROUTERS: Mapping[str, Callable[[], Router]] = {
