@@ -228,7 +228,8 @@ async def install(client: Client) -> None:
     await add(client, NAMESPACE, {"metadata": {"name": "shop"}})
     await add(client, NODE, {"metadata": {"name": NODE_NAME}})
     async with asyncio.timeout(DEADLINE):
-        for kind in kinds_read():
+        defined = {name_of(manifest) for manifest in manifests()}
+        for kind in (kind for kind in kinds_read() if kind.resource in defined):
             while not await is_served(client, kind):  # noqa: ASYNC110  # there is no event to wait for
                 await asyncio.sleep(0.02)
 
