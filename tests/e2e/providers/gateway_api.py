@@ -34,6 +34,10 @@ def _own_route(name: str) -> Sequence[Object]:
     ]
 
 
+BOTH_COOKIES = {
+    "stepWeights": [50],
+    "sessionAffinity": {"cookieName": "next", "primaryCookieName": "stay", "httpOnly": True},
+}
 GATEWAY_API = [
     *(
         Setting(
@@ -41,8 +45,9 @@ GATEWAY_API = [
             strategies=(CANARY, AB, BLUE_GREEN, MIRROR, AFFINITY),
             spec=_spec,
             gateway="public",
+            analysis=analysis,
         )
-        for version in ("v1", "v1beta1")
+        for version, analysis in (("v1", {AFFINITY: BOTH_COOKIES}), ("v1beta1", None))
     ),
     Setting(
         title="gatewayapi:v1 in place",
