@@ -2,6 +2,10 @@
 
 from collections.abc import Sequence
 
+from tests.e2e.providers import istio
 from tests.e2e.providers.setting import Setting
 
-SETTINGS: Sequence[Setting] = ()
+SETTINGS: Sequence[Setting] = (
+    istio.INGRESS,
+    istio.MESH,
+)
