@@ -8,17 +8,20 @@ from datetime import timedelta
 from functools import partial
 
 from tests.rollout.simulation import World
+from tests.routing.examples import basket
 
 from bench.figures import Figure, at_most
 from bench.population import Pace, canary, deployment
 from flagger.api.canary import Canary
 from flagger.api.validate import validate
 from flagger.kube.apply import merge_patch
+from flagger.kube.objects import Object
 from flagger.rollout.decide import decide
 from flagger.rollout.facts import Check, Facts, Verdict
 from flagger.rollout.state import Decision, Snapshot, Split
+from flagger.routing.base import Router
 from flagger.routing.overlay import overlay
-from flagger.routing.providers.gateway_api.router import GatewayApi
+from flagger.routing.table import ROUTERS
 from flagger.workloads.revision import hash_of
 
 RUNS, BATCH = 15, 400
@@ -101,20 +104,30 @@ def _parsing() -> list[Figure]:
 
 
 def _routes() -> list[Figure]:
-    router, typed = GatewayApi("v1"), Canary.parse(canary(1, Pace()))
-    (before,) = router.desired(typed, Split(10), {})
-    live = overlay(None, before)
-    found = dict.fromkeys(router.places(typed), live)
-
-    def move() -> object:
-        (wanted,) = router.desired(typed, Split(20), found)
-        return merge_patch(live, overlay(live, wanted))
-
-    assert move(), "a weight change must yield a patch"
-    took = tuple(one / 1000 for one in microseconds(move))
     return [
-        Figure(
-            "Gateway API: route made and compared", "ms", took, at_most(1), "desired, overlay, merge patch"
-        ),
-        _cost("Gateway API: split read", lambda: router.split_of(typed, found), "one rule"),
+        figure for provider, make in ROUTERS.items() if make().features for figure in _route(provider, make())
     ]
+
+
+def _route(provider: str, router: Router) -> list[Figure]:
+    """What a weight change costs before anything is sent, and what reading the split costs."""
+    typed = basket(provider)
+    live = {_named(obj): obj for obj in map(partial(overlay, None), router.desired(typed, Split(10), {}))}
+    found = {place: live[place.kind.kind, place.name] for place in router.places(typed)}
+
+    def move() -> list[object]:
+        moved = router.desired(typed, Split(20), found)
+        pairs = [(live[_named(wanted)], wanted) for wanted in moved]
+        return [merge_patch(before, overlay(before, wanted)) for before, wanted in pairs]
+
+    assert any(move()), f"{provider}: a weight change must yield a patch"
+    took = tuple(one / 1000 for one in microseconds(move))
+    note = f"{len(live)} object{'s' * (len(live) > 1)}: desired, overlay, merge patch"
+    return [
+        Figure(f"{provider}: route made and compared", "ms", took, at_most(1), note),
+        _cost(f"{provider}: split read", lambda: router.split_of(typed, found), "one rule"),
+    ]
+
+
+def _named(obj: Object) -> tuple[str, str]:
+    return obj["kind"], obj["metadata"]["name"]

@@ -81,16 +81,21 @@ CASES: list[tuple[Object, dict[str, Any], list[str]]] = [
     (WEIGHTED, {"spec.provider": "apisix"}, ["spec.routeRef"]),
     (WEIGHTED, {"spec.provider": "appmesh"}, ["spec.service.meshName"]),
     (WEIGHTED, {"spec.service.routeRefs": []}, ["spec.service.routeRefs"]),
-    (WEIGHTED, {"spec.service.routeRef": ROUTE}, []),
+    (WEIGHTED, {"spec.service": {"port": 80, "routeRef": ROUTE}}, []),
     (
         WEIGHTED,
-        {"spec.service.routeRefs": [ROUTE, {"apiVersion": "", "kind": "", "name": ""}]},
+        {"spec.service": {"port": 80, "routeRefs": [ROUTE, {"apiVersion": "", "kind": "", "name": ""}]}},
         [f"spec.service.routeRefs[1].{field}" for field in ("apiVersion", "kind", "name")],
     ),
     (
         WEIGHTED,
-        {"spec.service.routeRef": ROUTE, "spec.service.routeRefs": [ROUTE]},
+        {"spec.service": {"port": 80, "routeRef": ROUTE, "routeRefs": [ROUTE]}},
         ["spec.service.routeRefs[0]"],
+    ),
+    (
+        WEIGHTED,
+        {"spec.service": {"port": 80, "routeRef": ROUTE, "hosts": ["a"], "timeout": "5s", "headers": {}}},
+        ["spec.service.timeout?", "spec.service.headers?", "spec.service.hosts?"],
     ),
     (WEIGHTED, {"spec.provider": "appmesh:v1beta2"}, []),
     (AB, {"spec.service.gatewayRefs": GONE}, ["spec.service.gatewayRefs"]),
@@ -250,7 +255,7 @@ def test_finds(base: Object, changes: dict[str, Any], expected: list[str]) -> No
             "spec.upstreamRef.namespace",
         ),
         (
-            {"spec.service.routeRef": ROUTE | {"namespace": "other"}},
+            {"spec.service": {"port": 80, "routeRef": ROUTE | {"namespace": "other"}}},
             "spec.service.routeRef.namespace",
         ),
     ],

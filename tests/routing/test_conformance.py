@@ -196,6 +196,7 @@ def test_declares_its_kinds(provider: str) -> None:
     assert made == declared
 
 
-def test_unknown_providers_have_no_router() -> None:
+@pytest.mark.parametrize("provider", ["", "none", "Istio", "istio:v1", "gatewayapi", "supergloo:istio"])
+def test_unknown_providers_have_no_router(provider: str) -> None:
     """A typing error is not somebody else's mesh."""
-    assert router_for("gatewayapi") is None
+    assert router_for(provider) is None

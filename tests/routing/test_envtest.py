@@ -20,6 +20,12 @@ from tests.routing.test_gateway_api import (
     test_golden_routes_are_valid_and_stay,
     test_what_is_taken_out_of_the_canary_leaves_the_route,
 )
+from tests.routing.test_in_place import test_a_run_on_a_server
+from tests.routing.test_istio import (
+    test_golden_objects_are_valid_and_stay,
+    test_handing_back,
+    test_taking_over,
+)
 from tests.routing.test_services import (
     test_a_port_more,
     test_a_service_that_fits_is_left_alone,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flagger.routing.overlay import overlay
+from flagger.routing.overlay import Exactly, overlay
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,11 @@ from flagger.routing.overlay import overlay
         pytest.param({"a": [1]}, {"a": [{"b": None}]}, {"a": [{}]}, id="other elements"),
         pytest.param({"a": "text"}, {"a": {"b": 1}}, {"a": {"b": 1}}, id="another type"),
         pytest.param(None, {"a": [{"b": None, "c": 1}]}, {"a": [{"c": 1}]}, id="nothing there yet"),
+        pytest.param({"a": {"b": 1}}, {"a": Exactly({"c": 1})}, {"a": {"c": 1}}, id="ours as a whole"),
+        pytest.param(
+            {"a": [{"b": 1}]}, {"a": Exactly([{"c": 1}])}, {"a": [{"c": 1}]}, id="a list of ours as a whole"
+        ),
+        pytest.param(None, {"a": Exactly({})}, {"a": {}}, id="ours as a whole, nothing there yet"),
     ],
 )
 def test_overlay(live: Any, desired: Any, result: Any) -> None:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping
 
+from msgspec.structs import fields
+
 from flagger.api.analysis import Strategy
 from flagger.api.findings import Case, Findings, duration_problem, error, warning
 from flagger.api.matching import HeaderMatch, StringMatch
@@ -48,6 +50,22 @@ def delegation(case: Case) -> Findings:
             "cannot be combined with hosts or gateways",
             "remove hosts and gateways, or turn delegation off",
         )
+
+
+_IN_THE_ROUTE = (
+    *("hosts", "gateways", "gateway_refs", "delegation", "match", "headers", "rewrite", "timeout"),
+    *("backend_timeout", "retries", "cors_policy", "mirror", "traffic_policy"),
+)
+"""What a generated route would have."""
+
+
+def beside_routes(case: Case) -> Findings:
+    """Warn about what has no effect where no route is generated."""
+    service = case.canary.spec.service
+    for info in fields(type(service)) if case.canary.route_refs else ():
+        if info.name in _IN_THE_ROUTE and getattr(service, info.name):
+            problem = "has no effect, as the routes are your own"
+            yield warning(f"spec.service.{info.encode_name}", problem, "write it into the route")
 
 
 def mirror_backends(case: Case) -> Findings:

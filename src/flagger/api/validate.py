@@ -25,6 +25,7 @@ RULES: Sequence[Rule] = (
     service_rules.main_port,
     service_rules.name_length,
     service_rules.delegation,
+    service_rules.beside_routes,
     service_rules.mirror_backends,
     service_rules.timeouts,
     service_rules.cors_age,

@@ -1,4 +1,4 @@
-"""The CRDs of the Gateway API, on the embedded API server and on a real one."""
+"""The CRDs of routing APIs, on the embedded API server and on a real one."""
 
 import re
 from collections.abc import AsyncIterator
@@ -13,7 +13,15 @@ from flagger.kube.errors import Invalid
 from flagger.kube.kubeconfig import load_connection
 from flagger.kube.objects import Kind, Object
 from flagger.sandbox.apiserver.server import ApiServer
-from flagger.sandbox.dataplane.kinds import GATEWAY, GATEWAY_CLASS, GRPC_ROUTE, HTTP_ROUTE, REFERENCE_GRANT
+from flagger.sandbox.dataplane.kinds import (
+    GATEWAY,
+    GATEWAY_CLASS,
+    GRPC_ROUTE,
+    HTTP_ROUTE,
+    ISTIO_GATEWAY,
+    REFERENCE_GRANT,
+    VIRTUAL_SERVICE,
+)
 from tests.fakes.envtest import ControlPlane
 from tests.sandbox.dataplane.objects import a_backend, a_rule, meta
 from tests.sandbox.dataplane.world import install
@@ -36,9 +44,12 @@ async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             yield client
 
 
+DESTINATION_RULE = Kind("networking.istio.io", "v1", "DestinationRule", "destinationrules")
+
+
 def a_spec(kind: Kind, **changes: Any) -> Object:
     """A valid object of a kind with some fields of its spec changed; None takes one out."""
-    spec = SPECS[kind.kind] | changes
+    spec = SPECS[kind] | changes
     return {
         "metadata": meta("checkout", "shop" if kind.namespaced else None),
         "spec": {key: value for key, value in spec.items() if value is not None},
@@ -46,21 +57,26 @@ def a_spec(kind: Kind, **changes: Any) -> Object:
 
 
 LISTENER = {"name": "http", "port": 80, "protocol": "HTTP"}
-SPECS: dict[str, Object] = {
-    "GatewayClass": {"controllerName": "example.com/gateway"},
-    "Gateway": {"gatewayClassName": "istio", "listeners": [LISTENER]},
-    "HTTPRoute": {
+SPECS: dict[Kind, Object] = {
+    GATEWAY_CLASS: {"controllerName": "example.com/gateway"},
+    GATEWAY: {"gatewayClassName": "istio", "listeners": [LISTENER]},
+    HTTP_ROUTE: {
         "parentRefs": [{"name": "edge"}],
         "rules": [{"backendRefs": [{"name": "web", "port": 80}]}],
     },
-    "GRPCRoute": {
+    GRPC_ROUTE: {
         "parentRefs": [{"name": "edge"}],
         "rules": [{"backendRefs": [{"name": "web", "port": 80}]}],
     },
-    "ReferenceGrant": {
+    REFERENCE_GRANT: {
         "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "shop"}],
         "to": [{"group": "", "kind": "Service"}],
     },
+    DESTINATION_RULE: {"host": "web"},
+    ISTIO_GATEWAY: {
+        "servers": [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}]
+    },
+    VIRTUAL_SERVICE: {"hosts": ["web"], "http": [{"route": [{"destination": {"host": "web"}}]}]},
 }
 
 
@@ -122,12 +138,23 @@ REFUSED = [
     (GRPC_ROUTE, {"rules": rule(matches=[{"method": {"type": "Exact"}}])}, "spec.rules[0].matches[0].method"),
     (GRPC_ROUTE, {"rules": filtered("URLRewrite")}, "spec.rules[0].filters[0].type"),
     (REFERENCE_GRANT, {"to": []}, "spec.to"),
+    (DESTINATION_RULE, {"host": None}, "spec.host"),
+    (DESTINATION_RULE, {"trafficPolicy": {"tls": {"mode": "ON"}}}, "spec.trafficPolicy.tls.mode"),
+    (ISTIO_GATEWAY, {"servers": [{"hosts": ["*"]}]}, "spec.servers[0].port"),
+    (VIRTUAL_SERVICE, {"http": [{"route": [{"weight": 1}]}]}, "spec.http[0].route[0].destination"),
+    (VIRTUAL_SERVICE, {"http": [{"route": [{"destination": {}}]}]}, "spec.http[0].route[0].destination.host"),
+    (
+        VIRTUAL_SERVICE,
+        {"http": [{"match": [{"uri": {"exact": "/", "prefix": "/"}}]}]},
+        "spec.http[0].match[0].uri",
+    ),
+    (VIRTUAL_SERVICE, {"tls": [{"route": []}]}, "spec.tls[0].match"),
 ]
 
 
 async def test_refuses_what_the_real_ones_refuse(client: Client) -> None:
     """The message names the field; unchanged, each object is taken."""
-    for kind in (GATEWAY_CLASS, GATEWAY, HTTP_ROUTE, GRPC_ROUTE, REFERENCE_GRANT):
+    for kind in SPECS:
         await client.create(kind, a_spec(kind), dry_run=True)
 
     for kind, change, field in REFUSED:

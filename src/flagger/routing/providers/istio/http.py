@@ -50,11 +50,9 @@ def _pinned(canary: Canary, split: Split) -> Iterator[Object]:
 
 
 def _weighted(canary: Canary, split: Split) -> Object:
-    """The route that divides everybody else; while it does it hands out the cookies, and it has the mirror."""
+    """The route that divides everybody else; while it does it hands out the cookies."""
     route = _route(canary, service_matches(canary), split)
     affinity = canary.spec.analysis.session_affinity
-    if split.mirrored:
-        route |= _mirror(canary)
     if affinity is None or not split.canary:
         return route
     cookies = primary_cookie(canary, affinity), canary_cookie(canary, affinity)
@@ -66,7 +64,8 @@ def _weighted(canary: Canary, split: Split) -> Object:
 
 
 def _route(canary: Canary, matches: list[Object], split: Split) -> Object:
-    return _template(canary, matches) | {"route": weighted(canary, split)}
+    mirror = _mirror(canary) if split.mirrored else {}
+    return _template(canary, matches) | mirror | {"route": weighted(canary, split)}
 
 
 def _alone(canary: Canary) -> Object:
