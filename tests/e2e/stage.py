@@ -157,14 +157,8 @@ class Stage:
         namespace, _, name = gateway.rpartition("/")
         async with asyncio.timeout(WITHIN):
             url = await way_in(self.client, Reference(namespace or self.namespace, name), host)
-        users = Users(url, host, rate)
-        sending = asyncio.create_task(users.run())
-        try:
+        async with users_at(url, host, rate) as users:
             yield users
-            await users.settled()
-        finally:
-            sending.cancel()
-            await asyncio.wait([sending])
 
     def _canary(self, _: Object | None, new: Object | None) -> None:
         if new is not None and namespace_of(new) == self.namespace:
@@ -195,6 +189,19 @@ async def a_stage(sandbox: SandboxProcess, *objects: Object, name: str = "") -> 
             yield stage
         finally:
             await client.delete(NAMESPACE, namespace)
+
+
+@asynccontextmanager
+async def users_at(url: str, host: str, rate: float = 40.0) -> AsyncIterator[Users]:
+    """Users who call a URL for as long as the block lasts; all of them have their answers at its end."""
+    users = Users(url, host, rate)
+    sending = asyncio.create_task(users.run())
+    try:
+        yield users
+        await users.settled()
+    finally:
+        sending.cancel()
+        await asyncio.wait([sending])
 
 
 async def eventually(done: Callable[[], Any], what: str, within: float = WITHIN) -> Any:

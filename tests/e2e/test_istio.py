@@ -1,6 +1,5 @@
 """What Istio has beyond the strategies that all providers share, with real requests."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,7 +12,7 @@ from flagger.kube.objects import DEPLOYMENT, SERVICE, Object, annotations_of
 from tests.e2e.manifests import a_canary, a_deployment
 from tests.e2e.providers.istio import DOOR, GATEWAY, VIRTUAL_SERVICE, a_door, a_gateway
 from tests.e2e.providers.setting import PORT
-from tests.e2e.stage import Stage, eventually
+from tests.e2e.stage import Stage, eventually, users_at
 
 pytestmark = pytest.mark.sandbox
 
@@ -47,14 +46,8 @@ async def users_of(stage: Stage, service: str, host: str = "") -> AsyncIterator[
     spec = (await stage.client.get(SERVICE, service, stage.namespace))["spec"]
     url = f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}/"
     await eventually(lambda: answers(url, host), f"{service} answers {host}")
-    users = Users(url, host or service, 40.0)
-    sending = asyncio.create_task(users.run())
-    try:
+    async with users_at(url, host or service) as users:
         yield users
-        await users.settled()
-    finally:
-        sending.cancel()
-        await asyncio.wait([sending])
 
 
 async def answers(url: str, host: str) -> bool:
