@@ -171,11 +171,13 @@ def test_rules_edited_in_mid_run() -> None:
     route = theirs([to(PRIMARY[0], 100), to(CANARY[0])], [to(PRIMARY[0], 7), to("legacy", 1), to(CANARY[0])])
     after = moved(route, Split(50))
     first, second = after["spec"]["http"]
-    after["spec"]["http"] = [{"route": [to("new")]}, {**first, "timeout": "9s"}, second]
+    new = {"route": [to(PRIMARY[0], 5, headers={}), to(CANARY[0], 0)]}
+    after["spec"]["http"] = [{"route": [to("new")]}, new, {**first, "timeout": "9s"}, second]
+    assert read(after) == Split(50)
 
-    home = moved(after, HOME)
+    home = moved(moved(after, Split(50)), HOME)
 
-    assert weights(home) == [[None], [100, None], [7, 1, None]]
+    assert weights(home) == [[None], [5, 0], [100, None], [7, 1, None]]
     assert USERS_WEIGHTS not in annotations_of(home)
 
 
@@ -320,6 +322,14 @@ async def test_handing_back_in_mid_run(lab: Lab) -> None:
             theirs([to(PRIMARY[0]), to(CANARY[0])], annotations={USERS_WEIGHTS: "{"}),
             rf"theirs\.shop: annotation {USERS_WEIGHTS}: .*remove it",
             id="an annotation that is no JSON",
+        ),
+        pytest.param(
+            theirs(
+                [to(PRIMARY[0]), to(CANARY[0])],
+                annotations={USERS_WEIGHTS: '{"shop/basket": {"canary": 101, "lists": []}}'},
+            ),
+            "is not what was kept there",
+            id="an annotation with an impossible weight",
         ),
         pytest.param(
             theirs([to(PRIMARY[0]), to(CANARY[0])], annotations={USERS_WEIGHTS: '{"shop/basket": 1}'}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
@@ -11,10 +12,21 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from flagger.api.names import ROUTE_REFS
 from flagger.kube.objects import DEPLOYMENT, SERVICE, annotations_of, labels_of
 from flagger.runtime.kinds import CANARY
 from flagger.runtime.main import Operator
-from tests.fakes.cluster import ROUTE, SHOP, Lab, a_canary, a_target, brief, deployments_rolling, until
+from tests.fakes.cluster import (
+    ROUTE,
+    SHOP,
+    VIRTUAL_SERVICE,
+    Lab,
+    a_canary,
+    a_target,
+    brief,
+    deployments_rolling,
+    until,
+)
 from tests.runtime.operating import METRICS, an_operator, phase_is, weights_of
 
 SLOW: dict[str, Any] = {"stepWeight": 20, "maxWeight": 40, "metrics": METRICS, "interval": "30s"}
@@ -91,6 +103,25 @@ async def test_a_fix_in_mid_run_is_noticed_at_once(lab: Lab) -> None:
             return weights_of(await lab.get(ROUTE)) == [100, 0]
 
         await until(home, "the traffic is home", within=LATE)
+
+
+async def test_a_route_named_by_annotation_is_noticed_at_once(lab: Lab) -> None:
+    """An annotation is no new generation; from then on the route is looked at, at rest as in a run."""
+    sides = [{"destination": {"host": f"checkout-{side}"}, "weight": 50} for side in ("primary", "canary")]
+    metadata = {"name": "theirs", "namespace": SHOP}
+    await lab.client.create(VIRTUAL_SERVICE, {"metadata": metadata, "spec": {"http": [{"route": sides}]}})
+    ref = {"apiVersion": VIRTUAL_SERVICE.api_version, "kind": "VirtualService", "name": "theirs"}
+
+    async def home() -> bool:
+        (rule,) = (await lab.get(VIRTUAL_SERVICE, "theirs"))["spec"]["http"]
+        return [entry["weight"] for entry in rule["route"]] == [100, 0]
+
+    async with at_rest(lab, provider="istio", service={"gatewayRefs": []}):
+        await lab.change(CANARY, {"metadata": {"annotations": {ROUTE_REFS: json.dumps([ref])}}})
+        await until(home, "the canary has nothing at rest", within=LATE)
+
+        await lab.change(VIRTUAL_SERVICE, {"spec": {"http": [{"route": sides}]}}, "theirs")
+        await until(home, "it has nothing again", within=LATE)
 
 
 async def test_our_own_scaling_wakes_nobody(lab: Lab) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -215,7 +214,7 @@ def _records(route: Object) -> dict[str, Any]:
 
 def _is_record(record: Any) -> bool:
     match record:
-        case {"canary": int(), "lists": list(lists)}:
+        case {"canary": int(weight), "lists": list(lists)} if 0 <= weight <= TOTAL:
             return all({"at", "print", "weights"} <= each.keys() for each in lists)
     return False
 
@@ -226,11 +225,14 @@ def _users_weights(lists: Sequence[Destinations], kept: Mapping[str, Any] | None
     A list is found again by what is in it, as others may have been put before it; one that has been edited
     by its place.
     """
-    by_print, by_place = defaultdict[str, list[Weights]](list), dict[str, Weights]()
-    for record in kept["lists"] if kept else ():
-        by_print[record["print"]].append(tuple(record["weights"]))
-        by_place[record["at"]] = tuple(record["weights"])
+    left = list(kept["lists"]) if kept else []
+    found: dict[str, Weights] = {}
+    for key in ("print", "at"):
+        for each in lists:
+            record = next((item for item in left if item[key] == getattr(each, key)), None)
+            if record is not None and each.at not in found:
+                left.remove(record)
+                found[each.at] = tuple(record["weights"])
     for each in lists:
-        found = by_print[each.print]
-        weights = found.pop(0) if found else by_place.get(each.at, each.live)
+        weights = found.get(each.at, each.live)
         yield weights if len(weights) == len(each.ours) else each.live
