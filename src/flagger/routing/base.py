@@ -52,7 +52,8 @@ class Router(Protocol):
     def desired(self, canary: Canary, split: Split, live: Live) -> Sequence[Object]:
         """The objects that make `split` so, complete in every field that the router owns.
 
-        A None takes a field away; whatever is not mentioned stays. `live` is what is at `places`.
+        A None takes a field away, an `Exactly` replaces it as a whole; whatever is not mentioned stays. `live`
+        is what is at `places`.
 
         Raises:
             RouteError: the Canary asks for something that can't be expressed, or something that it refers
