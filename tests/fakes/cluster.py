@@ -9,7 +9,7 @@ import asyncio
 import copy
 import gc
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -45,7 +45,7 @@ from flagger.kube.objects import (
 from flagger.kube.transport import Request, Transport
 from flagger.runtime.kinds import CANARY
 from flagger.sandbox.apiserver import ApiServer
-from flagger.sandbox.crds import manifests as gateway_crds
+from flagger.sandbox.crds import manifests as provider_crds
 from flagger.workloads.checksums import SLIM
 
 SHOP = "shop"
@@ -91,10 +91,11 @@ class Lab:
     told: Client
     sent: list[Request] = field(default_factory=list)
 
-    async def add(self, *objects: Object) -> Object:
-        """Create objects; returns the last one as stored."""
+    async def add(self, *objects: Object, kinds: Iterable[Kind] = KINDS.values()) -> Object:
+        """Create objects, which are of these kinds; returns the last one as stored."""
+        known = {kind.kind: kind for kind in kinds}
         for obj in objects:
-            kind = KINDS[obj["kind"]]
+            kind = known[obj["kind"]]
             stored = await self._known(kind, await self.client.create(kind, copy.deepcopy(obj)))
         return stored
 
@@ -142,7 +143,8 @@ class Lab:
 
 def brief(request: Request) -> str:
     """A request in two words, such as `PATCH httproutes/checkout`; the names of Events are random."""
-    path = request.path.partition("?")[0].partition(f"/namespaces/{SHOP}/")[2]
+    whole = request.path.partition("?")[0]
+    path = whole.partition(f"/namespaces/{SHOP}/")[2] or "/".join(whole.split("/")[-2:])
     return f"{request.method} {'events' if path.startswith('events') else path}"
 
 
@@ -166,7 +168,7 @@ def connection_to(server: ApiServer) -> Connection:
 
 @asynccontextmanager
 async def a_lab(definitions: Iterable[Object] | None = None) -> AsyncIterator[Lab]:
-    """A server with our CRDs and that of HTTPRoutes (or the given ones), and the namespace `shop`."""
+    """A server with our CRDs and those of all providers (or the given ones), and the namespace `shop`."""
     async with ApiServer() as server, Client(connection_to(server)) as client:
         for definition in the_definitions() if definitions is None else definitions:
             await client.create(CRD, definition)
@@ -197,7 +199,7 @@ async def a_lab_on(connection: Connection) -> AsyncIterator[Lab]:
 
 
 async def _clear_all(client: Client) -> None:
-    for kind in (*KINDS.values(), EVENT):
+    for kind in dict.fromkeys((*KINDS.values(), EVENT, *_provided())):
         if kind not in (NAMESPACE, HPA):  # old servers have no autoscaling/v2
             await _clear(client, kind)
 
@@ -223,16 +225,22 @@ async def _seen_by_an_operator(client: Client, server: ApiServer | None) -> Asyn
 
 @pytest.fixture
 async def lab() -> AsyncIterator[Lab]:
-    """A server of this test's own, with our CRDs and that of HTTPRoutes."""
+    """A server of this test's own, with our CRDs and those of all providers."""
     async with a_lab() as found:
         yield found
 
 
 @cache
 def the_definitions() -> list[Object]:
-    """Our CRDs and that of HTTPRoutes."""
-    routes = [item for item in gateway_crds() if item["spec"]["names"]["kind"] == "HTTPRoute"]
-    return [*crds.manifests(), *routes]
+    """Our CRDs and those of all providers."""
+    return [*crds.manifests(), *provider_crds()]
+
+
+def _provided() -> Iterator[Kind]:
+    """The kinds of all providers."""
+    for spec in (definition["spec"] for definition in the_definitions()):
+        version, names = spec["versions"][0]["name"], spec["names"]
+        yield Kind(spec["group"], version, names["kind"], names["plural"], spec["scope"] == "Namespaced")
 
 
 @asynccontextmanager

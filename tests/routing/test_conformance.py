@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import pytest
 
-from flagger.kube.objects import Kind, Object, annotations_of, labels_of
+from flagger.kube.errors import Invalid
+from flagger.kube.objects import Kind, Object, annotations_of, labels_of, name_of
 from flagger.rollout.state import AWAY, HOME, Feature, Split
-from flagger.routing.base import RouteError, Router
+from flagger.routing.base import Place, RouteError, Router
+from flagger.routing.overlay import overlay
 from flagger.routing.sync import Routes
 from flagger.routing.table import ROUTERS, router_for
 from tests.fakes.cluster import SHOP, Lab
-from tests.routing.examples import basket
+from tests.routing.examples import basket, needed
 
 SPLITS = [HOME, Split(10), Split(30), Split(50), AWAY]
 WRITING = [provider for provider in ROUTERS if router_for(provider).features]
@@ -24,15 +30,33 @@ def router_of(provider: str) -> Router:
     return router
 
 
-def main_object(router: Router) -> tuple[Kind, str]:
-    """The object that holds the split."""
-    (desired, *_) = router.desired(basket(), HOME, {})
-    return router.kinds[0], desired["metadata"]["name"]
+def made(provider: str, router: Router) -> Sequence[Object]:
+    """What the router makes of nothing but what it needs."""
+    return router.desired(basket(provider), HOME, needed(provider, router))
+
+
+def main_object(provider: str, router: Router) -> tuple[Kind, str]:
+    """The object that holds the split: the router's first kind."""
+    (main, *_) = router.kinds
+    return main, next(name_of(obj) for obj in made(provider, router) if obj["kind"] == main.kind)
+
+
+def place_of(kind: Kind, name: str) -> Place:
+    """Where a router's object is."""
+    return Place(kind, SHOP if kind.namespaced else "", name)
+
+
+async def prepared(lab: Lab, provider: str) -> tuple[Routes, Router]:
+    """A router whose objects don't exist, but all that it needs."""
+    router = router_of(provider)
+    for place, obj in needed(provider, router).items():
+        await lab.add(obj, kinds=[place.kind])
+    return Routes(lab.cluster), router
 
 
 async def written(lab: Lab, provider: str, split: Split = HOME) -> tuple[Routes, Router]:
     """A router whose objects exist."""
-    routes, router = Routes(lab.cluster), router_of(provider)
+    routes, router = await prepared(lab, provider)
     await routes.reconcile(basket(provider), router, split)
     return routes, router
 
@@ -73,7 +97,7 @@ async def test_nothing_is_written_when_nothing_differs(lab: Lab, provider: str) 
 async def test_a_move_is_one_write(lab: Lab, provider: str) -> None:
     """One request, and none to read."""
     routes, router = await written(lab, provider)
-    kind, name = main_object(router)
+    kind, name = main_object(provider, router)
     lab.sent.clear()
 
     await routes.reconcile(basket(provider), router, Split(10))
@@ -86,11 +110,11 @@ async def test_a_move_is_one_write(lab: Lab, provider: str) -> None:
 async def test_drift_is_corrected_at_the_live_split(lab: Lab, provider: str) -> None:
     """Somebody's edit is undone, and the run goes on where it was."""
     routes, router = await written(lab, provider, Split(30))
-    kind, name = main_object(router)
+    kind, name = main_object(provider, router)
     before = await lab.get(kind, name)
-    await lab.change(
-        kind, {"spec": damaged(before["spec"]), "metadata": {"annotations": {"theirs": "1"}}}, name
-    )
+    edit = await damage(lab, provider, router, before)
+    assert edit != before["spec"]
+    await lab.change(kind, {"metadata": {"annotations": {"theirs": "1"}}}, name)
 
     await routes.reconcile(basket(provider), router, await routes.split(basket(provider), router))
 
@@ -99,21 +123,41 @@ async def test_drift_is_corrected_at_the_live_split(lab: Lab, provider: str) -> 
     assert annotations_of(after)["theirs"] == "1"
 
 
-def damaged(spec: Object) -> Object:
-    """An edit that leaves the split as it is: what comes first of the spec's other lists is gone."""
-    return {next(key for key, value in spec.items() if isinstance(value, list) and key != "rules"): []}
+async def damage(lab: Lab, provider: str, router: Router, obj: Object) -> Object:
+    """Make the first edit of a spec that leaves the split as it is and that the API takes."""
+    kind, name = main_object(provider, router)
+    for spec in edits(obj["spec"]):
+        live = {**needed(provider, router), place_of(kind, name): {**obj, "spec": spec}}
+        try:
+            if router.split_of(basket(provider), live) == Split(30):
+                return (await lab.change(kind, {"spec": spec}, name))["spec"]
+        except (RouteError, Invalid):
+            continue
+    raise AssertionError(f"no edit of {kind.kind} leaves the split as it is")
+
+
+def edits(value: Any) -> Iterator[Any]:
+    """The value with one of the texts in it changed."""
+    match value:
+        case str():
+            yield "theirs"
+        case dict():
+            yield from ({**value, key: edit} for key in value for edit in edits(value[key]))
+        case list():
+            for index, item in enumerate(value):
+                yield from ([*value[:index], edit, *value[index + 1 :]] for edit in edits(item))
 
 
 @who_writes
 async def test_metadata_of_others_survives(lab: Lab, provider: str) -> None:
     """Labels, annotations and finalizers of others stay; ours are put back."""
     routes, router = await written(lab, provider)
-    kind, name = main_object(router)
+    kind, name = main_object(provider, router)
     ours = annotations_of(await lab.get(kind, name))
     theirs = {"labels": {"theirs": "1"}, "annotations": {"theirs": "2", **dict.fromkeys(ours)}}
     await lab.change(kind, {"metadata": {**theirs, "finalizers": ["example.com/theirs"]}}, name)
 
-    await routes.reconcile(basket(provider), router, Split(10))
+    await routes.reconcile(basket(provider), router, HOME)
 
     after = await lab.get(kind, name)
     assert labels_of(after) == {"theirs": "1"}
@@ -124,12 +168,11 @@ async def test_metadata_of_others_survives(lab: Lab, provider: str) -> None:
 @who_writes
 async def test_an_object_that_was_there_is_used_but_not_adopted(lab: Lab, provider: str) -> None:
     """It is brought into shape, and it outlives the Canary: no owner is added."""
-    router = router_of(provider)
-    (mine, *_) = router.desired(basket(provider), HOME, {})
-    kind, name = main_object(router)
-    theirs = {key: value for key, value in mine.items() if key != "metadata"}
-    theirs["metadata"] = {"name": name, "namespace": SHOP}
-    await lab.client.create(kind, theirs)
+    _, router = await prepared(lab, provider)
+    kind, name = main_object(provider, router)
+    (mine, *_) = (overlay(None, obj) for obj in made(provider, router) if obj["kind"] == kind.kind)
+    metadata = {"name": name, "namespace": place_of(kind, name).namespace or None}
+    await lab.add({**mine, "metadata": metadata}, kinds=[kind])
     await lab.change(kind, {"metadata": {"labels": {"theirs": "1"}}}, name)
 
     await Routes(lab.cluster).reconcile(basket(provider), router, Split(20))
@@ -143,10 +186,10 @@ async def test_an_object_that_was_there_is_used_but_not_adopted(lab: Lab, provid
 async def test_a_missing_object_is_said_and_made_again(lab: Lab, provider: str) -> None:
     """Without its object a split can't be read; the next correction makes it again."""
     routes, router = await written(lab, provider)
-    kind, name = main_object(router)
+    kind, name = main_object(provider, router)
     await lab.remove(kind, name)
 
-    with pytest.raises(RouteError, match=rf"{kind.kind} {name}\.shop not found"):
+    with pytest.raises(RouteError, match=f"{re.escape(str(place_of(kind, name)))} not found"):
         await routes.split(basket(provider), router)
 
     await routes.reconcile(basket(provider), router, HOME)
@@ -157,7 +200,7 @@ async def test_a_missing_object_is_said_and_made_again(lab: Lab, provider: str) 
 async def test_a_conflict_is_tried_again(lab: Lab, provider: str) -> None:
     """Somebody who writes at the same moment costs a repetition, no error."""
     routes, router = await written(lab, provider)
-    kind, name = main_object(router)
+    kind, name = main_object(provider, router)
     await lab.client.patch(kind, name, SHOP, {"metadata": {"labels": {"theirs": "1"}}})
 
     await routes.reconcile(basket(provider), router, Split(10))
@@ -168,26 +211,47 @@ async def test_a_conflict_is_tried_again(lab: Lab, provider: str) -> None:
 
 @who_writes
 async def test_owner(lab: Lab, provider: str) -> None:
-    """What a router makes goes with its Canary."""
+    """What a router makes goes with its Canary; only what belongs to no namespace can't."""
     _, router = await written(lab, provider)
-    kind, name = main_object(router)
+    kind, name = main_object(provider, router)
 
-    (owner,) = (await lab.get(kind, name))["metadata"]["ownerReferences"]
+    owners = (await lab.get(kind, name))["metadata"].get("ownerReferences", ())
 
-    assert (owner["kind"], owner["name"], owner["controller"]) == ("Canary", "basket", True)
+    found = [(owner["kind"], owner["name"], owner["controller"]) for owner in owners]
+    assert found == ([("Canary", "basket", True)] if kind.namespaced else [])
 
 
 @everyone
 def test_declares_its_kinds(provider: str) -> None:
-    """Every object that a router makes is of a kind that it declares, which is what is watched."""
+    """Every object that a router makes or reads is of a kind that it declares, which is what is watched."""
     router = router_of(provider)
     declared = {(kind.api_version, kind.kind) for kind in router.kinds}
 
-    made = {(obj["apiVersion"], obj["kind"]) for obj in router.desired(basket(provider), HOME, {})}
+    written = {(obj["apiVersion"], obj["kind"]) for obj in made(provider, router)}
 
-    assert made == declared
+    assert written <= declared
+    assert {place.kind for place in router.places(basket(provider))} == set(router.kinds)
+
+
+@who_writes
+def test_places_of_all_it_makes(provider: str) -> None:
+    """What a router makes is what it is given again, and needs nothing more than it says."""
+    router = router_of(provider)
+
+    places = {(place.kind.kind, place.name) for place in router.places(basket(provider))}
+
+    assert {(obj["kind"], name_of(obj)) for obj in made(provider, router)} <= places
+    assert {(place.kind.kind, place.name) for place in needed(provider, router)} <= places
 
 
 def test_unknown_providers_have_no_router() -> None:
     """A typing error is not somebody else's mesh."""
     assert router_for("gatewayapi") is None
+
+
+@pytest.mark.parametrize("provider", ["smi:v1alpha2:anything"])
+def test_variants_have_the_router_of_their_family(provider: str) -> None:
+    """What follows the last colon changes nothing where no row of the table says so."""
+    family, _, _ = provider.rpartition(":")
+
+    assert router_of(provider).kinds == router_of(family).kinds

@@ -50,6 +50,8 @@ PROVIDERS = (
     "traefik",
 )
 """Values of `spec.provider`."""
+VARIANTS = ("gloo", "smi:v1alpha1", "smi:v1alpha2", "smi:v1alpha3")
+"""Providers that may be followed by a colon and a word, such as a mesh, in the operator's setting."""
 
 DEFAULT_PROGRESS_DEADLINE = 600
 DEFAULT_PORT_NAME = "http"

@@ -2,18 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 
-from flagger.api.canary import PROVIDERS
+from flagger.api.canary import PROVIDERS, VARIANTS
 from flagger.api.findings import Case, Findings, error
 from flagger.api.references import CrossNamespaceRef, UpstreamRef
 
 TARGET_KINDS = ("Deployment", "DaemonSet", "Service")
 SCALER_KINDS = ("HorizontalPodAutoscaler", "ScaledObject")
-_VARIANTS = ("smi:v1alpha1:", "smi:v1alpha2:", "smi:v1alpha3:", "gloo:")
 
 
 def is_known_provider(provider: str) -> bool:
     """Say whether the text names a provider; the operator's flag may add a mesh to `smi:…`."""
-    return provider in PROVIDERS or provider.startswith(_VARIANTS)
+    return provider in PROVIDERS or provider.startswith(tuple(f"{name}:" for name in VARIANTS))
 
 
 def known_provider(case: Case) -> Findings:

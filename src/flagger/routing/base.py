@@ -39,12 +39,12 @@ class RouteError(Exception):
 class Router(Protocol):
     """One traffic API.
 
-    `kinds` are the resource types it writes or reads, `early` says that pods need its objects to start.
+    `kinds` are the resource types it writes or reads, `early` those without whose objects pods don't start.
     """
 
     features: frozenset[Feature]
     kinds: Sequence[Kind]
-    early: bool
+    early: Sequence[Kind]
 
     def places(self, canary: Canary) -> Sequence[Place]:
         """Every object that it reads or writes for this Canary; a change of one wakes the Canary."""

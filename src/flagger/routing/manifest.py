@@ -12,14 +12,25 @@ from flagger.kube.objects import Kind, Object
 def manifest(kind: Kind, canary: Canary, name: str, spec: Object) -> Object:
     """A routing object in the Canary's namespace, with the metadata asked for by `service.apex`."""
     custom = canary.spec.service.apex
-    metadata: Object = {
-        "name": name,
-        "namespace": canary.namespace,
-        "annotations": {**(custom.annotations if custom else {}), **GITOPS_IGNORE},
-        "ownerReferences": [canary.owner_reference],
-    }
+    annotations: Mapping[str, str | None] = {**(custom.annotations if custom else {}), **GITOPS_IGNORE}
+    obj = plain_manifest(kind, canary, name, spec, annotations)
     if custom and custom.labels:
-        metadata["labels"] = dict(custom.labels)
+        obj["metadata"]["labels"] = dict(custom.labels)
+    return obj
+
+
+def plain_manifest(
+    kind: Kind,
+    canary: Canary,
+    name: str,
+    spec: Object,
+    annotations: Mapping[str, str | None] | None = None,
+) -> Object:
+    """A routing object in the Canary's namespace with these annotations only; a None takes one away."""
+    metadata: Object = {"name": name, "namespace": canary.namespace}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    metadata["ownerReferences"] = [canary.owner_reference]
     return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "spec": spec}
 
 

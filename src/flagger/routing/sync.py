@@ -10,7 +10,7 @@ from flagger.kube.apply import merge_patch, retry_on_conflict
 from flagger.kube.cluster import Cluster
 from flagger.kube.errors import KindMissing
 from flagger.kube.objects import Object, name_of, namespace_of, resource_version_of
-from flagger.rollout.state import Split
+from flagger.rollout.state import HOME, Split
 from flagger.routing.base import Live, Place, RouteError, Router
 from flagger.routing.overlay import overlay
 
@@ -44,6 +44,19 @@ class Routes:
                 await self._lay(place, live.get(place), desired)
 
         await retry_on_conflict(attempt)
+
+    async def precede(self, canary: Canary, router: Router) -> None:
+        """Make what pods need to start where it is missing; what is there may be serving users, and waits.
+
+        Raises:
+            RouteError: the route can't be made from this Canary, or its kind isn't installed.
+            KubeError: the API refused.
+        """
+        live = await self._look(canary, router)
+        for desired in router.desired(canary, HOME, live):
+            place = _place_of(router, desired)
+            if place.kind in router.early and place not in live:
+                await self._lay(place, None, desired)
 
     async def hand_back(self, canary: Canary, router: Router) -> None:
         """Leave the objects of `router` as they shall be without the Canary.

@@ -41,8 +41,8 @@ async def _mend(world: World, view: View, repair: Repair) -> None:
         case Repair.SCALER:
             await ensure_primary_scaler(world.cluster, canary, update=False)
         case Repair.EARLY_ROUTE if router is not None and router.early:
-            await _reroute(world, view, router)
-        case Repair.ROUTE if router is not None and not router.early:
+            await world.routes.precede(canary, router)
+        case Repair.ROUTE if router is not None:
             await _reroute(world, view, router)
 
 

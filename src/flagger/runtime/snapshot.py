@@ -72,7 +72,7 @@ async def view(world: World, stored: Object, canary: Canary, last_reason: str) -
         watched = ((kind, canary.namespace, name) for kind, name in sighting.watched)
         world.registry.sighted(canary.key, watched)
     seen = Snapshot(
-        canary=_labelled(canary, sighting),
+        canary=canary if router is not None and router.early else _labelled(canary, sighting),
         status=canary.status,
         now=now,
         provider=provider,

@@ -15,7 +15,7 @@ class Kubernetes:
 
     features: frozenset[Feature] = frozenset()
     kinds: Sequence[Kind] = ()
-    early = False
+    early: Sequence[Kind] = ()
 
     def places(self, canary: Canary) -> Sequence[Place]:
         """None."""

@@ -24,7 +24,7 @@ class GatewayApi:
     """
 
     features = frozenset({Feature.WEIGHTS, Feature.MATCH, Feature.MIRROR, Feature.MIRROR_THEN_WEIGHTS})
-    early = False
+    early: Sequence[Kind] = ()
 
     def __init__(self, version: str) -> None:
         self.route_kind = Kind("gateway.networking.k8s.io", version, "HTTPRoute", "httproutes")
