@@ -7,6 +7,7 @@ first, then the primary.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 from flagger.api.canary import Canary
@@ -88,10 +89,11 @@ class Smi:
 
 def _weights(split: Object) -> Mapping[str, float]:
     """The weights of a live TrafficSplit by Service name."""
-    return {item["service"]: _amount(item["weight"]) for item in split["spec"].get("backends") or ()}
+    backends = split["spec"].get("backends") or ()
+    return {item.get("service", ""): _amount(item.get("weight", 0)) for item in backends}
 
 
-def _amount(weight: int | str) -> float:
-    """A weight, which v1alpha1 writes as a quantity: `30`, `"30"`, `"500m"`."""
-    text = str(weight)
-    return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
+def _amount(weight: float | str) -> float:
+    """A weight, which v1alpha1 writes as a quantity: `30`, `"30"`, `"500m"`; what is none counts for nothing."""
+    found = re.fullmatch(r"([0-9.]+)(m?)", str(weight))
+    return float(found[1]) / (1000 if found[2] else 1) if found else 0

@@ -113,9 +113,12 @@ def path_matcher(path: PathMatch) -> Json:
 
 def named_matcher(condition: NamedMatch) -> Json:
     """The condition on a header or a query parameter."""
+    written: Json = {"name": condition.name}
+    if condition.inverted:
+        written["invert_match"] = True
     if condition.kind is MatchKind.PRESENT:
-        return {"name": condition.name, "present_match": True}
-    return {"name": condition.name, "string_match": TEXTS[condition.kind](condition.value)}
+        return written | {"present_match": True}
+    return written | {"string_match": TEXTS[condition.kind](condition.value)}
 
 
 def action(what: Forward | Redirect | Answer) -> Json:
@@ -138,8 +141,8 @@ def forwarding(forward: Forward) -> Json:
         "weighted_clusters": {"clusters": chosen},
         "timeout": duration(forward.timeout),
     }
-    if forward.try_timeout:
-        written["retry_policy"] = retries() | {"per_try_timeout": duration(forward.try_timeout)}
+    if forward.try_timeout or forward.retries:
+        written["retry_policy"] = retries_of(forward)
     if forward.mirrors:
         written["request_mirror_policies"] = [
             {
@@ -177,6 +180,17 @@ def retries() -> Json:
             }
         ],
     }
+
+
+def retries_of(forward: Forward) -> Json:
+    """When the requests of a rule that has something to say about it are sent again."""
+    written = retries()
+    if forward.try_timeout:
+        written["per_try_timeout"] = duration(forward.try_timeout)
+    if forward.retries:
+        written["retry_on"] = ",".join((RETRY_ON, *forward.retries.after))
+        written["num_retries"] = forward.retries.attempts
+    return written
 
 
 def millionths(numerator: int, denominator: int) -> Json:

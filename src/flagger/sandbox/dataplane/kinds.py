@@ -1,4 +1,4 @@
-"""The Gateway API's kinds and the names this data plane goes by."""
+"""The kinds that routes are made of, and the names this data plane goes by."""
 
 from flagger.kube.objects import Kind
 
@@ -8,6 +8,16 @@ GATEWAY = Kind(GATEWAY_GROUP, "v1", "Gateway", "gateways")
 HTTP_ROUTE = Kind(GATEWAY_GROUP, "v1", "HTTPRoute", "httproutes")
 GRPC_ROUTE = Kind(GATEWAY_GROUP, "v1", "GRPCRoute", "grpcroutes")
 REFERENCE_GRANT = Kind(GATEWAY_GROUP, "v1beta1", "ReferenceGrant", "referencegrants")
+
+TRAFFIC_SPLIT = Kind("split.smi-spec.io", "v1alpha3", "TrafficSplit", "trafficsplits")
+HTTP_ROUTE_GROUP = Kind("specs.smi-spec.io", "v1alpha3", "HTTPRouteGroup", "httproutegroups")
+
+APP_MESH_GROUP = "appmesh.k8s.aws"
+VIRTUAL_NODE = Kind(APP_MESH_GROUP, "v1beta1", "VirtualNode", "virtualnodes")
+VIRTUAL_ROUTER = Kind(APP_MESH_GROUP, "v1beta2", "VirtualRouter", "virtualrouters")
+VIRTUAL_SERVICE = Kind(APP_MESH_GROUP, "v1beta1", "VirtualService", "virtualservices")
+
+TRAFFIC_ROUTE = Kind("kuma.io", "v1alpha1", "TrafficRoute", "trafficroutes", namespaced=False)
 
 CONTROLLER = "sandbox.flagger.app/gateway"
 """The controllerName of our GatewayClass and of our entries in route statuses."""

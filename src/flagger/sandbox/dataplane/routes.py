@@ -37,6 +37,7 @@ class NamedMatch:
     name: str
     kind: MatchKind
     value: str = ""
+    inverted: bool = False  # must it not hold?
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,14 @@ class PathRewrite:
 
 
 @dataclass(frozen=True, slots=True)
+class Retries:
+    """Send a request again after further failures than those that no pod has seen; `after` is in Envoy's words."""
+
+    attempts: int
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Forward:
     """Pass the request on to one of the targets, chosen by weight; 500 if no weight is above 0."""
 
@@ -98,6 +107,7 @@ class Forward:
     path: PathRewrite | None = None
     timeout: timedelta = timedelta(0)  # for the whole answer; 0 is no limit
     try_timeout: timedelta = timedelta(0)  # for one attempt
+    retries: Retries | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,19 @@
 from collections.abc import Mapping
 
 from flagger.kube.objects import Kind
+from flagger.sandbox.dataplane.translators.app_mesh import AppMesh
 from flagger.sandbox.dataplane.translators.base import Translator
 from flagger.sandbox.dataplane.translators.gateway_api import GatewayApi
+from flagger.sandbox.dataplane.translators.kuma import Kuma
 from flagger.sandbox.dataplane.translators.services import Services
+from flagger.sandbox.dataplane.translators.smi import Smi
 
 TRANSLATORS: Mapping[str, Translator] = {
     "services": Services(),  # first: the others refer to its clusters and listeners
+    "app-mesh": AppMesh(),
     "gateway-api": GatewayApi(),
+    "kuma": Kuma(),
+    "smi": Smi(),
 }
 
 
