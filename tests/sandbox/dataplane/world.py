@@ -54,13 +54,14 @@ class World:
         self._octet = octet
         self._stack = stack
         self._pods = 0
+        self.apps: dict[str, App] = {}
         self.http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5))
 
     async def pod(self, name: str, app: str, port: int = 8080) -> App:
         """A ready pod that answers `<name> <path>`; `/slow` takes a while, `/status/N` answers N."""
         self._pods += 1
         address = f"127.{self._octet + 32}.0.{self._pods}"
-        server = await self._serve(name, address, port)
+        server = self.apps[name] = await self._serve(name, address, port)
         wanted = a_pod(name, address, app=app)
         wanted.pop("status")
         await self.client.create(POD, wanted)
