@@ -2,6 +2,15 @@
 
 from collections.abc import Sequence
 
+from tests.e2e.providers.app_mesh import APP_MESH
+from tests.e2e.providers.kuma import KUMA
+from tests.e2e.providers.linkerd import LINKERD
 from tests.e2e.providers.setting import Setting
+from tests.e2e.providers.smi import SMI
 
-SETTINGS: Sequence[Setting] = ()
+SETTINGS: Sequence[Setting] = (
+    *APP_MESH,
+    KUMA,
+    *LINKERD,
+    *SMI,
+)
