@@ -9,7 +9,7 @@ import asyncio
 import copy
 import gc
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -43,17 +43,19 @@ from flagger.kube.objects import (
     resource_version_of,
 )
 from flagger.kube.transport import Request, Transport
+from flagger.routing.table import ROUTERS, router_for
 from flagger.runtime.kinds import CANARY
 from flagger.sandbox.apiserver import ApiServer
-from flagger.sandbox.crds import manifests as provider_crds
+from flagger.sandbox.crds import manifests as routing_crds
 from flagger.workloads.checksums import SLIM
 
 SHOP = "shop"
 WITHIN = 10.0  # seconds that anything eventual may take
 ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 METRIC_TEMPLATE = Kind("flagger.app", "v1beta1", "MetricTemplate", "metrictemplates")
-KINDS = {
-    kind.kind: kind for kind in (CANARY, DEPLOYMENT, HPA, METRIC_TEMPLATE, NAMESPACE, REPLICA_SET, ROUTE)
+ROUTING = tuple(dict.fromkeys(kind for name in ROUTERS for kind in router_for(name).kinds))
+KINDS = {kind.kind: kind for kind in reversed(ROUTING)} | {
+    kind.kind: kind for kind in (CANARY, DEPLOYMENT, HPA, METRIC_TEMPLATE, NAMESPACE, REPLICA_SET)
 }
 KINDS |= {kind.kind: kind for kind in (CONFIG_MAP, DAEMON_SET, SECRET, SERVICE)}
 
@@ -168,7 +170,7 @@ def connection_to(server: ApiServer) -> Connection:
 
 @asynccontextmanager
 async def a_lab(definitions: Iterable[Object] | None = None) -> AsyncIterator[Lab]:
-    """A server with our CRDs and those of all providers (or the given ones), and the namespace `shop`."""
+    """A server with our CRDs and those of all routers (or the given ones), and the namespace `shop`."""
     async with ApiServer() as server, Client(connection_to(server)) as client:
         for definition in the_definitions() if definitions is None else definitions:
             await client.create(CRD, definition)
@@ -199,7 +201,7 @@ async def a_lab_on(connection: Connection) -> AsyncIterator[Lab]:
 
 
 async def _clear_all(client: Client) -> None:
-    for kind in dict.fromkeys((*KINDS.values(), EVENT, *_provided())):
+    for kind in dict.fromkeys((*KINDS.values(), EVENT, *ROUTING)):
         if kind not in (NAMESPACE, HPA):  # old servers have no autoscaling/v2
             await _clear(client, kind)
 
@@ -225,22 +227,17 @@ async def _seen_by_an_operator(client: Client, server: ApiServer | None) -> Asyn
 
 @pytest.fixture
 async def lab() -> AsyncIterator[Lab]:
-    """A server of this test's own, with our CRDs and those of all providers."""
+    """A server of this test's own, with our CRDs and those of all routers."""
     async with a_lab() as found:
         yield found
 
 
 @cache
 def the_definitions() -> list[Object]:
-    """Our CRDs and those of all providers."""
-    return [*crds.manifests(), *provider_crds()]
-
-
-def _provided() -> Iterator[Kind]:
-    """The kinds of all providers."""
-    for spec in (definition["spec"] for definition in the_definitions()):
-        version, names = spec["versions"][0]["name"], spec["names"]
-        yield Kind(spec["group"], version, names["kind"], names["plural"], spec["scope"] == "Namespaced")
+    """Our CRDs and those of all routers."""
+    resources = {kind.resource for kind in ROUTING}
+    routes = [item for item in routing_crds() if item["metadata"]["name"] in resources]
+    return [*crds.manifests(), *routes]
 
 
 @asynccontextmanager

@@ -15,19 +15,20 @@ from flagger.routing.base import Place, RouteError, Router
 from flagger.routing.overlay import overlay
 from flagger.routing.sync import Routes
 from flagger.routing.table import ROUTERS, router_for
-from tests.fakes.cluster import SHOP, Lab
+from tests.fakes.cluster import SHOP, Lab, a_lab, the_definitions
 from tests.routing.examples import basket, needed
-
-SPLITS = [HOME, Split(10), Split(30), Split(50), AWAY]
-WRITING = [provider for provider in ROUTERS if router_for(provider).features]
-everyone = pytest.mark.parametrize("provider", ROUTERS)
-who_writes = pytest.mark.parametrize("provider", WRITING)
 
 
 def router_of(provider: str) -> Router:
     router = router_for(provider)
     assert router is not None
     return router
+
+
+SPLITS = [HOME, Split(10), Split(30), Split(50), AWAY]
+WRITING = [provider for provider in ROUTERS if router_for(provider).features]
+everyone = pytest.mark.parametrize("provider", ROUTERS)
+who_writes = pytest.mark.parametrize("provider", WRITING)
 
 
 def made(provider: str, router: Router) -> Sequence[Object]:
@@ -209,6 +210,24 @@ async def test_a_conflict_is_tried_again(lab: Lab, provider: str) -> None:
     assert labels_of(await lab.get(kind, name)) == {"theirs": "1"}
 
 
+@pytest.mark.parametrize(
+    "provider", [name for name in WRITING if router_of(name).kinds[0].group != "networking.k8s.io"]
+)
+async def test_a_cluster_without_the_kind(provider: str) -> None:
+    """The message says which object can't be read, which kind is missing and what to do."""
+    ours = [item for item in the_definitions() if item["spec"]["group"] == "flagger.app"]
+    router = router_of(provider)
+    kind, name = main_object(provider, router)
+    async with a_lab(ours) as lab:
+        routes, canary = Routes(lab.cluster), basket(provider)
+        for act in (routes.split(canary, router), routes.reconcile(canary, router, HOME)):
+            with pytest.raises(
+                RouteError,
+                match=rf"{kind.kind} {name}.* can't be read: .*doesn't serve {kind.resource}.*install its CRD",
+            ):
+                await act
+
+
 @who_writes
 async def test_owner(lab: Lab, provider: str) -> None:
     """What a router makes goes with its Canary; only what belongs to no namespace can't."""
@@ -249,7 +268,9 @@ def test_unknown_providers_have_no_router() -> None:
     assert router_for("gatewayapi") is None
 
 
-@pytest.mark.parametrize("provider", ["smi:v1alpha2:anything"])
+@pytest.mark.parametrize(
+    "provider", ["smi:v1alpha1:anything", "smi:v1alpha2:anything", "smi:v1alpha3:anything"]
+)
 def test_variants_have_the_router_of_their_family(provider: str) -> None:
     """What follows the last colon changes nothing where no row of the table says so."""
     family, _, _ = provider.rpartition(":")

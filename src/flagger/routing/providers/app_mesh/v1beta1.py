@@ -32,9 +32,9 @@ class V1Beta1:
     node = NODE
 
     def places(self, canary: Canary) -> Sequence[Place]:
-        """The nodes and the two virtual services."""
+        """The two virtual services and the nodes."""
         nodes = [Place(NODE, canary.namespace, name) for name in canary.service_names]
-        return (*nodes, self.split_place(canary), _service_place(canary, canary.service_names.canary))
+        return (self.split_place(canary), _service_place(canary, canary.service_names.canary), *nodes)
 
     def split_place(self, canary: Canary) -> Place:
         """The virtual service of the apex."""

@@ -36,10 +36,10 @@ class V1Beta2:
     node = NODE
 
     def places(self, canary: Canary) -> Sequence[Place]:
-        """The nodes, routers and virtual services, and the Services whose pods the nodes select."""
+        """The routers, virtual services and nodes, and the Services whose pods the nodes select."""
         apex, primary, candidate = canary.service_names
-        wanted = [(kind, name) for kind in (KUBERNETES_SERVICE, NODE) for name in (primary, candidate)]
-        wanted += [(kind, name) for kind in (ROUTER, SERVICE) for name in (apex, candidate)]
+        wanted = [(kind, name) for kind in (ROUTER, SERVICE) for name in (apex, candidate)]
+        wanted += [(kind, name) for kind in (NODE, KUBERNETES_SERVICE) for name in (primary, candidate)]
         return [Place(kind, canary.namespace, name) for kind, name in wanted]
 
     def split_place(self, canary: Canary) -> Place:
