@@ -32,9 +32,6 @@ SERVICES = [a_service("basket-primary", "basket-primary"), a_service("basket-can
 NEEDED: Mapping[str, Sequence[Object]] = {"appmesh:v1beta2": SERVICES}
 """What is in the cluster before a router makes its objects, for providers that need anything."""
 
-SPECS: Mapping[str, Object] = {"appmesh": {"service": {"port": 8080, "meshName": "global"}}}
-"""What a Canary's spec says about its provider, for providers that have to be told anything."""
-
 
 def needed(provider: str, router: Router) -> Live:
     """What is in the cluster before the router of a provider makes its objects."""
@@ -49,13 +46,19 @@ def basket(
     spec: Mapping[str, Any] | None = None,
     service: Mapping[str, Any] | None = None,
     analysis: Mapping[str, Any] | None = None,
+    annotations: Mapping[str, str] | None = None,
     **status: Any,
 ) -> Canary:
-    """A Canary of Deployment `basket` behind the Gateway `edge`, or whatever its provider needs."""
-    default = {"port": 8080, "gatewayRefs": [{"name": "edge"}]}
+    """A Canary of Deployment `basket` behind the Gateway `edge` and in the mesh `global`."""
+    default = {"port": 8080, "gatewayRefs": [{"name": "edge"}], "meshName": "global"}
     return Canary.parse(
         {
-            "metadata": {"name": "basket", "namespace": "shop", "uid": "uid-of-basket"},
+            "metadata": {
+                "name": "basket",
+                "namespace": "shop",
+                "uid": "uid-of-basket",
+                "annotations": annotations or {},
+            },
             "spec": {
                 "provider": provider,
                 "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "basket"},
@@ -65,7 +68,7 @@ def basket(
                     "threshold": 5,
                     **(WEIGHTED if analysis is None else analysis),
                 },
-                **(SPECS.get(provider, {}) if spec is None else spec),
+                **(spec or {}),
             },
             "status": status,
         }
