@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from flagger.api.canary import Canary
-from flagger.api.matching import AnalysisMatch
 from flagger.api.names import APPMESH_ACCESS_LOG
 from flagger.api.quantities import duration_or, parse_duration
 from flagger.kube.objects import Object
@@ -22,7 +21,7 @@ TESTED_PRIORITY, OTHERS_PRIORITY = 10, 20
 RETRY_TIMEOUT = timedelta(milliseconds=250)
 RETRY_EVENTS = "gateway-error"
 GATEWAY = "gateway.appmesh.k8s.aws"
-_MATCH = "spec.analysis.match"
+_COMPARISONS = ("exact", "prefix", "suffix", "regex")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +53,7 @@ def apex_routes(canary: Canary, split: Split) -> Sequence[Route]:
         RouteError: a condition that can't be expressed; names the field.
     """
     apex, primary, _ = canary.service_names
-    conditions = [_headers(index, match) for index, match in enumerate(canary.spec.analysis.match)]
+    conditions = [_headers(canary, index) for index in range(len(canary.spec.analysis.match))]
     if not conditions:
         return [Route(name=apex, targets=_targets(canary, split))]
     tested = [
@@ -134,21 +133,14 @@ def _targets(canary: Canary, split: Split) -> Mapping[str, int]:
     return {candidate: split.canary, primary: split.primary}
 
 
-def _headers(index: int, match: AnalysisMatch) -> Sequence[Object]:
+def _headers(canary: Canary, index: int) -> Sequence[Object]:
+    match = canary.spec.analysis.match[index]
     if match.query_params or match.source_labels or not match.headers:
         raise RouteError(
-            f"{_MATCH}[{index}]: App Mesh matches by headers only; name headers and nothing else, "
-            "or choose another provider"
+            f"spec.analysis.match[{index}] of {canary.name}.{canary.namespace}: App Mesh matches by headers only; "
+            "name headers and nothing else, or choose another provider"
         )
     return [
-        {
-            "name": name,
-            "match": {
-                "exact": header.exact or None,
-                "prefix": header.prefix or None,
-                "suffix": header.suffix or None,
-                "regex": header.regex or None,
-            },
-        }
+        {"name": name, "match": {how: getattr(header, how) or None for how in _COMPARISONS}}
         for name, header in sorted(match.headers.items())
     ]
