@@ -113,12 +113,12 @@ def path_matcher(path: PathMatch) -> Json:
 
 def named_matcher(condition: NamedMatch) -> Json:
     """The condition on a header or a query parameter."""
-    written: Json = {"name": condition.name}
-    if condition.inverted:
-        written["invert_match"] = True
+    inverted: Json = {"invert_match": True} if condition.inverted else {}
     if condition.kind is MatchKind.PRESENT:
-        return written | {"present_match": True}
-    return written | {"string_match": TEXTS[condition.kind](condition.value)}
+        return {"name": condition.name, "present_match": True} | inverted
+    if condition.inverted:
+        inverted["treat_missing_header_as_empty"] = True  # or else a request without the header had it
+    return {"name": condition.name, "string_match": TEXTS[condition.kind](condition.value)} | inverted
 
 
 def action(what: Forward | Redirect | Answer) -> Json:
@@ -141,7 +141,7 @@ def forwarding(forward: Forward) -> Json:
         "weighted_clusters": {"clusters": chosen},
         "timeout": duration(forward.timeout),
     }
-    if forward.try_timeout or forward.retries:
+    if forward.try_timeout or forward.retries is not None:
         written["retry_policy"] = retries_of(forward)
     if forward.mirrors:
         written["request_mirror_policies"] = [
@@ -183,14 +183,13 @@ def retries() -> Json:
 
 
 def retries_of(forward: Forward) -> Json:
-    """When the requests of a rule that has something to say about it are sent again."""
-    written = retries()
-    if forward.try_timeout:
-        written["per_try_timeout"] = duration(forward.try_timeout)
-    if forward.retries:
-        written["retry_on"] = ",".join((RETRY_ON, *forward.retries.after))
-        written["num_retries"] = forward.retries.attempts
-    return written
+    """When the requests of one rule are sent again."""
+    policy = retries()
+    if forward.retries is not None:
+        wanted = forward.retries
+        policy |= {"retry_on": wanted.on, "num_retries": wanted.attempts}
+        policy |= {"retriable_status_codes": list(wanted.statuses)} if wanted.statuses else {}
+    return policy | ({"per_try_timeout": duration(forward.try_timeout)} if forward.try_timeout else {})
 
 
 def millionths(numerator: int, denominator: int) -> Json:

@@ -91,10 +91,11 @@ class PathRewrite:
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """Send a request again after further failures than those that no pod has seen; `after` is in Envoy's words."""
+    """How often a request is sent again, and after what, in Envoy's words; instead of what is usual here."""
 
     attempts: int
-    after: tuple[str, ...]
+    on: str
+    statuses: tuple[int, ...] = ()  # those that "retriable-status-codes" is about
 
 
 @dataclass(frozen=True, slots=True)

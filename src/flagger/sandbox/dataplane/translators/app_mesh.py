@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from flagger.api.errors import FieldError
 from flagger.kube.objects import SERVICE, Object, name_of, namespace_of
+from flagger.sandbox.dataplane.emit_routes import RETRY_ON
 from flagger.sandbox.dataplane.kinds import VIRTUAL_NODE, VIRTUAL_ROUTER, VIRTUAL_SERVICE
 from flagger.sandbox.dataplane.routes import (
     MISSING_CLUSTER,
@@ -137,8 +138,8 @@ def _rule(route: Object, namespace: str, seen: Snapshot) -> Rule:
 
 def _retries(policy: Object) -> Retries | None:
     events = [*(policy.get("httpRetryEvents") or []), *(policy.get("tcpRetryEvents") or [])]
-    known = tuple(EVENTS[event] for event in events if event in EVENTS)
-    return Retries(policy.get("maxRetries", 0), known) if policy else None
+    known = (EVENTS[event] for event in events if event in EVENTS)
+    return Retries(policy.get("maxRetries", 0), ",".join((RETRY_ON, *known))) if policy else None
 
 
 def _header(header: Object) -> NamedMatch:
