@@ -20,6 +20,17 @@ from tests.routing.test_gateway_api import (
     test_golden_routes_are_valid_and_stay,
     test_what_is_taken_out_of_the_canary_leaves_the_route,
 )
+from tests.routing.test_golden_cases import (
+    test_golden_objects_are_valid_and_stay,
+    test_objects_of_another_stage_become_the_golden_ones,
+    test_what_the_api_refuses,
+)
+from tests.routing.test_meshes import (
+    test_a_kuma_route_goes_with_its_canary,
+    test_every_lost_object_is_made_again,
+    test_what_the_app_mesh_controller_fills_in_is_no_drift,
+    test_what_was_there_before_is_given_back,
+)
 from tests.routing.test_services import (
     test_a_port_more,
     test_a_service_that_fits_is_left_alone,

@@ -216,12 +216,13 @@ async def stopped(task: asyncio.Task[None]) -> None:
 
 async def install(client: Client) -> None:
     """What the sandbox installs before the data plane starts."""
-    for manifest in manifests():
-        await add(client, CRD, manifest)
+    definitions = {name_of(definition): definition for definition in manifests()}
+    for definition in definitions.values():
+        await add(client, CRD, definition)
     await add(client, NAMESPACE, {"metadata": {"name": "shop"}})
     await add(client, NODE, {"metadata": {"name": NODE_NAME}})
     async with asyncio.timeout(DEADLINE):
-        for kind in kinds_read():
+        for kind in (kind for kind in kinds_read() if kind.resource in definitions):
             while not await is_served(client, kind):  # noqa: ASYNC110  # there is no event to wait for
                 await asyncio.sleep(0.02)
 
