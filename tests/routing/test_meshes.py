@@ -178,6 +178,51 @@ async def test_every_lost_object_is_made_again(lab: Lab, kind: Kind, name: str) 
     assert (await lab.get(kind, name))["spec"] == before
 
 
+FULL: Object = {
+    "port": 80,
+    "targetPort": 8080,
+    "meshName": "global",
+    "timeout": "5s",
+    "hosts": ["a.test"],
+    "backends": ["inventory.shop"],
+    "match": [{"uri": {"prefix": "/api"}}],
+    "gateways": ["mesh"],
+    "retries": {"attempts": 3, "perTryTimeout": "1s"},
+}
+
+
+@pytest.mark.parametrize("provider", [*MESHES, "kuma", "linkerd", "smi:v1alpha3:istio"])
+@pytest.mark.parametrize(
+    "less",
+    [
+        pytest.param({"hosts": []}, id="hosts"),
+        pytest.param({"retries": None, "timeout": ""}, id="limits"),
+        pytest.param({"backends": ["arn:aws:other"], "match": [], "gateways": []}, id="others"),
+        pytest.param({"targetPort": 9090}, id="another port"),
+    ],
+)
+async def test_what_is_taken_out_of_the_canary_leaves_the_routes(
+    lab: Lab, provider: str, less: Object
+) -> None:
+    """Corrected objects are the same as those that are made anew."""
+    routes, router = await prepared(lab, provider, Split(20), service=FULL)
+    canary = basket(provider, service={**FULL, **less})
+    places = [place for place in router.places(canary) if place.kind != SERVICE]
+
+    await routes.reconcile(canary, router, Split(20))
+    corrected = [await lab.get(place.kind, place.name) for place in places]
+    for place in places:
+        await lab.remove(place.kind, place.name)
+    await routes.reconcile(canary, router, Split(20))
+
+    for place, obj in zip(places, corrected, strict=True):
+        fresh = await lab.get(place.kind, place.name)
+        assert (obj["spec"], annotations_of(obj)) == (fresh["spec"], annotations_of(fresh))
+    lab.sent.clear()
+    await routes.reconcile(canary, router, Split(20))
+    assert lab.writes() == []
+
+
 @pytest.mark.parametrize(
     "routes",
     [

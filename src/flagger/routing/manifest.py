@@ -6,14 +6,15 @@ from collections.abc import Mapping
 
 from flagger.api.canary import Canary
 from flagger.api.names import GITOPS_IGNORE
-from flagger.kube.objects import Kind, Object
+from flagger.kube.objects import Kind, Object, annotations_of
 
 
 def manifest(kind: Kind, canary: Canary, name: str, spec: Object) -> Object:
     """A routing object in the Canary's namespace, with the metadata asked for by `service.apex`."""
     custom = canary.spec.service.apex
-    annotations: Mapping[str, str | None] = {**(custom.annotations if custom else {}), **GITOPS_IGNORE}
-    obj = plain_manifest(kind, canary, name, spec, annotations)
+    obj = plain_manifest(
+        kind, canary, name, spec, {**(custom.annotations if custom else {}), **GITOPS_IGNORE}
+    )
     if custom and custom.labels:
         obj["metadata"]["labels"] = dict(custom.labels)
     return obj
@@ -25,11 +26,14 @@ def plain_manifest(
     name: str,
     spec: Object,
     annotations: Mapping[str, str | None] | None = None,
+    live: Object | None = None,
 ) -> Object:
-    """A routing object in the Canary's namespace with these annotations only; a None takes one away."""
+    """A routing object in the Canary's namespace with these annotations only; a None takes that of `live` away."""
     metadata: Object = {"name": name, "namespace": canary.namespace}
-    if annotations:
-        metadata["annotations"] = dict(annotations)
+    there = annotations_of(live or {})
+    found = {key: text for key, text in (annotations or {}).items() if text is not None or key in there}
+    if found:
+        metadata["annotations"] = found
     metadata["ownerReferences"] = [canary.owner_reference]
     return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "spec": spec}
 

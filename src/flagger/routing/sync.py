@@ -52,11 +52,15 @@ class Routes:
             RouteError: the route can't be made from this Canary, or its kind isn't installed.
             KubeError: the API refused.
         """
-        live = await self._look(canary, router)
-        for desired in router.desired(canary, HOME, live):
-            place = _place_of(router, desired)
-            if place.kind in router.early and place not in live:
-                await self._lay(place, None, desired)
+
+        async def attempt() -> None:
+            live = await self._look(canary, router)
+            for desired in router.desired(canary, HOME, live):
+                place = _place_of(router, desired)
+                if place.kind in router.early and place not in live:
+                    await self._lay(place, None, desired)
+
+        await retry_on_conflict(attempt)
 
     async def hand_back(self, canary: Canary, router: Router) -> None:
         """Leave the objects of `router` as they shall be without the Canary.

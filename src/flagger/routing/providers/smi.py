@@ -47,8 +47,8 @@ class Smi:
         weights = {candidate: split.canary, primary: split.primary}
         backends = [{"service": name, "weight": self._weight(weight)} for name, weight in weights.items()]
         spec = {"service": self._root(canary), "backends": backends}
-        wanted = plain_manifest(self.split_kind, canary, apex, spec, self._annotations(canary))
         found = live.get(self._place(canary))
+        wanted = plain_manifest(self.split_kind, canary, apex, spec, self._annotations(canary), found)
         taken = found is not None and names_both(_weights(found), canary)
         return [noted(wanted, found, canary, taken=taken)]
 
@@ -80,11 +80,11 @@ class Smi:
         hosts = canary.spec.service.hosts
         return hosts[0] if hosts and self._mesh not in _BY_SERVICE else canary.service_names.apex
 
-    def _annotations(self, canary: Canary) -> Mapping[str, str]:
+    def _annotations(self, canary: Canary) -> Mapping[str, str | None]:
         gateways = canary.spec.service.gateways
-        if self._mesh != "istio" or not gateways:
+        if self._mesh != "istio":
             return {}
-        return {GATEWAYS: json.dumps(gateways, separators=(",", ":"))}
+        return {GATEWAYS: json.dumps(gateways, separators=(",", ":")) if gateways else None}
 
 
 def _weights(split: Object) -> Mapping[str, float]:
@@ -95,5 +95,5 @@ def _weights(split: Object) -> Mapping[str, float]:
 
 def _amount(weight: float | str) -> float:
     """A weight, which v1alpha1 writes as a quantity: `30`, `"30"`, `"500m"`; what is none counts for nothing."""
-    found = re.fullmatch(r"([0-9.]+)(m?)", str(weight))
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(m?)", str(weight))
     return float(found[1]) / (1000 if found[2] else 1) if found else 0

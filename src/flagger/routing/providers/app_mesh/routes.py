@@ -117,15 +117,14 @@ def milliseconds(time: timedelta) -> int:
 def gateway_annotations(canary: Canary) -> Mapping[str, str | None]:
     """What tells App Mesh's gateway to let users in from outside; nothing where there are no hosts."""
     service = canary.spec.service
-    if not service.hosts:
-        return {}
     attempts = service.retries.attempts if service.retries else 0
-    return {
-        f"{GATEWAY}/expose": "true",
-        f"{GATEWAY}/domain": "".join(f"{host}," for host in service.hosts),
-        f"{GATEWAY}/timeout": service.timeout or None,
-        f"{GATEWAY}/retries": str(attempts) if attempts > 0 else None,
+    found = {
+        "expose": "true",
+        "domain": "".join(f"{host}," for host in service.hosts),
+        "timeout": service.timeout or None,
+        "retries": str(attempts) if attempts > 0 else None,
     }
+    return {f"{GATEWAY}/{name}": text if service.hosts else None for name, text in found.items()}
 
 
 def _targets(canary: Canary, split: Split) -> Mapping[str, int]:

@@ -51,8 +51,8 @@ class V1Beta1:
             _node(canary, apex, primary),
             _node(canary, primary, primary),
             _node(canary, candidate, candidate),
-            _service(canary, apex, apex_routes(canary, split), gateway_annotations(canary)),
-            _service(canary, candidate, [canary_route(canary)], {}),
+            _service(canary, apex, apex_routes(canary, split), live),
+            _service(canary, candidate, [canary_route(canary)], live),
         ]
 
     def targets(self, route: Object) -> Mapping[str, float]:
@@ -83,15 +83,16 @@ def _listener(canary: Canary) -> Object:
     return {"portMapping": {"port": canary.spec.service.port, "protocol": protocol(canary)}}
 
 
-def _service(
-    canary: Canary, name: str, routes: Sequence[Route], annotations: Mapping[str, str | None]
-) -> Object:
+def _service(canary: Canary, name: str, routes: Sequence[Route], live: Live) -> Object:
+    """A virtual service; only that of the apex is for users outside the mesh."""
+    annotations = gateway_annotations(canary) if name == canary.service_names.apex else {}
     spec = {
         "meshName": canary.spec.service.mesh_name,
         "virtualRouter": {"name": name, "listeners": [_listener(canary)]},
         "routes": [_route(canary, route) for route in routes],
     }
-    return plain_manifest(SERVICE, canary, f"{name}.{canary.namespace}", spec, annotations)
+    place = _service_place(canary, name)
+    return plain_manifest(SERVICE, canary, place.name, spec, annotations, live.get(place))
 
 
 def _route(canary: Canary, route: Route) -> Object:

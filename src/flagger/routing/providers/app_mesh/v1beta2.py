@@ -53,9 +53,9 @@ class V1Beta2:
             _node(canary, primary, live),
             _node(canary, candidate, live),
             _router(canary, apex, apex_routes(canary, split)),
-            _service(canary, apex, gateway_annotations(canary)),
+            _service(canary, apex, live),
             _router(canary, candidate, [canary_route(canary)]),
-            _service(canary, candidate, {}),
+            _service(canary, candidate, live),
         ]
 
     def targets(self, route: Object) -> Mapping[str, float]:
@@ -122,10 +122,13 @@ def _router(canary: Canary, name: str, routes: Sequence[Route]) -> Object:
     return plain_manifest(ROUTER, canary, name, spec)
 
 
-def _service(canary: Canary, name: str, annotations: Mapping[str, str | None]) -> Object:
+def _service(canary: Canary, name: str, live: Live) -> Object:
+    """A virtual service; only that of the apex is for users outside the mesh."""
     router = {"virtualRouterRef": {"name": name, "namespace": None}}
     spec = {"provider": {"virtualRouter": router, "virtualNode": None}}
-    return plain_manifest(SERVICE, canary, name, spec, annotations)
+    annotations = gateway_annotations(canary) if name == canary.service_names.apex else {}
+    before = live.get(Place(SERVICE, canary.namespace, name))
+    return plain_manifest(SERVICE, canary, name, spec, annotations, before)
 
 
 def _route(canary: Canary, route: Route) -> Object:
