@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from flagger.api.canary import Canary
 from flagger.rollout.state import Split
 from flagger.routing.base import Place, RouteError
-from flagger.routing.weights import split_between
+from flagger.routing.shares import share_of
 
 
-def names_both(weights: Mapping[str, float], canary: Canary) -> bool:
+def names_both(weights: Mapping[str, int], canary: Canary) -> bool:
     """Whether weights by Service name are those of a Canary."""
     _, primary, candidate = canary.service_names
     return primary in weights and candidate in weights
 
 
-def split_by_name(weights: Mapping[str, float], canary: Canary, place: Place) -> Split:
+def split_by_name(weights: Mapping[str, int], canary: Canary, place: Place) -> Split:
     """The split that weights by Service name make.
 
     Raises:
@@ -25,4 +25,4 @@ def split_by_name(weights: Mapping[str, float], canary: Canary, place: Place) ->
     _, primary, candidate = canary.service_names
     if not names_both(weights, canary):
         raise RouteError(f"{place} doesn't divide the traffic between {primary} and {candidate}")
-    return split_between(weights[primary], weights[candidate])
+    return Split(share_of([weights[primary]], [weights[candidate]]))

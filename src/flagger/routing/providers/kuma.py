@@ -87,7 +87,7 @@ def _tag(canary: Canary, service: str) -> str:
     return f"{service}_{canary.namespace}_svc_{canary.spec.service.port}"
 
 
-def _weights(route: Object, canary: Canary) -> Mapping[str, float]:
+def _weights(route: Object, canary: Canary) -> Mapping[str, int]:
     """The weights of a live route by the names of our own Services, whatever their port."""
     conf = route["spec"].get("conf") or {}
     parts = conf.get("split") or ()

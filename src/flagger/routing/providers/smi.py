@@ -87,13 +87,13 @@ class Smi:
         return {GATEWAYS: json.dumps(gateways, separators=(",", ":")) if gateways else None}
 
 
-def _weights(split: Object) -> Mapping[str, float]:
-    """The weights of a live TrafficSplit by Service name."""
+def _weights(split: Object) -> Mapping[str, int]:
+    """The weights of a live TrafficSplit by Service name, in thousandths."""
     backends = split["spec"].get("backends") or ()
-    return {item.get("service", ""): _amount(item.get("weight", 0)) for item in backends}
+    return {item.get("service", ""): _thousandths(item.get("weight", 0)) for item in backends}
 
 
-def _amount(weight: float | str) -> float:
+def _thousandths(weight: float | str) -> int:
     """A weight, which v1alpha1 writes as a quantity: `30`, `"30"`, `"500m"`; what is none counts for nothing."""
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(m?)", str(weight))
-    return float(found[1]) / (1000 if found[2] else 1) if found else 0
+    return round(float(found[1]) * (1 if found[2] else 1000)) if found else 0

@@ -34,7 +34,7 @@ class Version(Protocol):
     def objects(self, canary: Canary, split: Split, live: Live) -> Sequence[Object]:
         """See `Router.desired`."""
 
-    def targets(self, route: Object) -> Mapping[str, float]:
+    def targets(self, route: Object) -> Mapping[str, int]:
         """The weights of a live route by Service name; empty if it isn't one for HTTP."""
 
 
@@ -77,7 +77,7 @@ class AppMesh:
         """Objects that were there before, as they were."""
         return given_back(live, canary, (place for place in live if place.kind != SERVICE))
 
-    def _weights(self, canary: Canary, obj: Object) -> Mapping[str, float]:
+    def _weights(self, canary: Canary, obj: Object) -> Mapping[str, int]:
         """The weights of an object's first route that names both sides; none if there is none."""
         routes = obj["spec"].get("routes") or ()
         found = (self._version.targets(route) for route in routes)

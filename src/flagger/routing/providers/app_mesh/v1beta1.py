@@ -55,7 +55,7 @@ class V1Beta1:
             _service(canary, candidate, [canary_route(canary)], live),
         ]
 
-    def targets(self, route: Object) -> Mapping[str, float]:
+    def targets(self, route: Object) -> Mapping[str, int]:
         """The weights of a live route by the names of its nodes."""
         action = (route.get("http") or {}).get("action") or {}
         return {target["virtualNodeName"]: target["weight"] for target in action.get("weightedTargets") or ()}

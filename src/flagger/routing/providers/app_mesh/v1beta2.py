@@ -58,7 +58,7 @@ class V1Beta2:
             _service(canary, candidate, live),
         ]
 
-    def targets(self, route: Object) -> Mapping[str, float]:
+    def targets(self, route: Object) -> Mapping[str, int]:
         """The weights of a live route by the names of its nodes."""
         action = (route.get("httpRoute") or {}).get("action") or {}
         found = action.get("weightedTargets") or ()
