@@ -25,6 +25,8 @@ from bench.report import Result, document, table
 BENCHMARKS = (
     "operator_idle",
     "operator_ticks",
+    "operator_crowd",
+    "slow_receivers",
     "operator_start",
     "core",
     "templating",

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 from aiohttp import web
 
@@ -18,6 +19,14 @@ class Asked:
 
     def __init__(self) -> None:
         self.times: dict[str, list[float]] = {}
+
+    def lags(self, interval: float) -> list[float]:
+        """How much later than `interval` seconds after the last one each tick asked, in milliseconds."""
+        return [
+            max(0.0, later - earlier - interval) * 1000
+            for times in self.times.values()
+            for earlier, later in pairwise(times)
+        ]
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer an instant query."""

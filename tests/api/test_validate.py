@@ -32,6 +32,9 @@ KNATIVE = changed(
 )
 
 
+ROUTE = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "name": "public"}
+
+
 def judged(
     base: Object, changes: dict[str, Any], *, provider: str = "istio", cross: bool = True
 ) -> list[Finding]:
@@ -77,6 +80,18 @@ CASES: list[tuple[Object, dict[str, Any], list[str]]] = [
     ),
     (WEIGHTED, {"spec.provider": "apisix"}, ["spec.routeRef"]),
     (WEIGHTED, {"spec.provider": "appmesh"}, ["spec.service.meshName"]),
+    (WEIGHTED, {"spec.service.routeRefs": []}, ["spec.service.routeRefs"]),
+    (WEIGHTED, {"spec.service.routeRef": ROUTE}, []),
+    (
+        WEIGHTED,
+        {"spec.service.routeRefs": [ROUTE, {"apiVersion": "", "kind": "", "name": ""}]},
+        [f"spec.service.routeRefs[1].{field}" for field in ("apiVersion", "kind", "name")],
+    ),
+    (
+        WEIGHTED,
+        {"spec.service.routeRef": ROUTE, "spec.service.routeRefs": [ROUTE]},
+        ["spec.service.routeRefs[0]"],
+    ),
     (WEIGHTED, {"spec.provider": "appmesh:v1beta2"}, []),
     (AB, {"spec.service.gatewayRefs": GONE}, ["spec.service.gatewayRefs"]),
     # service
@@ -233,6 +248,10 @@ def test_finds(base: Object, changes: dict[str, Any], expected: list[str]) -> No
         (
             {"spec.upstreamRef": {"apiVersion": "v1", "kind": "Upstream", "name": "u", "namespace": "other"}},
             "spec.upstreamRef.namespace",
+        ),
+        (
+            {"spec.service.routeRef": ROUTE | {"namespace": "other"}},
+            "spec.service.routeRef.namespace",
         ),
     ],
 )

@@ -44,7 +44,7 @@ from flagger.kube.objects import (
 )
 from flagger.kube.transport import Request, Transport
 from flagger.routing.table import ROUTERS, router_for
-from flagger.runtime.kinds import CANARY
+from flagger.runtime.kinds import CANARY, RELEASE, RELEASE_ACTION
 from flagger.sandbox.apiserver import ApiServer
 from flagger.sandbox.crds import manifests as routing_crds
 from flagger.workloads.checksums import SLIM
@@ -53,11 +53,15 @@ SHOP = "shop"
 WITHIN = 10.0  # seconds that anything eventual may take
 ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 METRIC_TEMPLATE = Kind("flagger.app", "v1beta1", "MetricTemplate", "metrictemplates")
-ROUTING = tuple(dict.fromkeys(kind for name in ROUTERS for kind in router_for(name).kinds))
+VIRTUAL_SERVICE = Kind("networking.istio.io", "v1beta1", "VirtualService", "virtualservices")
+ROUTING = tuple(
+    dict.fromkeys([VIRTUAL_SERVICE, *(kind for name in ROUTERS for kind in router_for(name).kinds)])
+)
 KINDS = {kind.kind: kind for kind in reversed(ROUTING)} | {
     kind.kind: kind for kind in (CANARY, DEPLOYMENT, HPA, METRIC_TEMPLATE, NAMESPACE, REPLICA_SET)
 }
 KINDS |= {kind.kind: kind for kind in (CONFIG_MAP, DAEMON_SET, SECRET, SERVICE)}
+KINDS |= {kind.kind: kind for kind in (RELEASE, RELEASE_ACTION)}
 
 
 ON_A_REAL_SERVER = [

@@ -8,27 +8,52 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import replace as replace_tick
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 
 from msgspec.structs import replace
 
 from flagger.api.canary import Canary
-from flagger.api.status import CanaryStatus
+from flagger.api.gates import is_native
+from flagger.api.model import decode
+from flagger.api.names import FINALIZER
+from flagger.api.quantities import format_time
+from flagger.api.release_action import ActionSpec, ActionState, Identity
+from flagger.api.status import CanaryStatus, Hold
+from flagger.rollout.act import Act, ActResult
 from flagger.rollout.decide import decide
 from flagger.rollout.effects import (
+    Disown,
     Effect,
+    Farewell,
+    HandBackApex,
+    HandBackRoutes,
     PauseScaler,
     PromotePrimary,
+    RemoveFinalizer,
     RestorePrimary,
     ResumeScaler,
+    RevertTarget,
     ScaleDown,
     ScaleUp,
     SetSplit,
     UpdatePrimaryScaler,
 )
-from flagger.rollout.facts import Analyse, Check, Facts, HookAnswer, HookCalls, Need, Probe, Verdict
+from flagger.rollout.facts import (
+    Analyse,
+    Check,
+    Facts,
+    HookAnswer,
+    HookCalls,
+    Need,
+    Permission,
+    Permit,
+    Probe,
+    Verdict,
+)
 from flagger.rollout.gates import last_reports
+from flagger.rollout.pins import current_run
 from flagger.rollout.repair import Repair, repairs, rightful_split
 from flagger.rollout.state import (
     READY,
@@ -87,6 +112,7 @@ class Tick:
     said: tuple[str, ...]
     alerts: tuple[str, ...]
     asked: tuple[str, ...]
+    results: tuple[ActResult, ...] = ()
 
 
 class World:
@@ -113,13 +139,24 @@ class World:
         self.asked_checks = False
         self.outages: list[str] = []
         self.last_reason = ""
+        self.acts: list[Act] = []
+        self.hold: Hold | None = None
+        self.early = False
+        self.images: frozenset[str] = frozenset()
+        self.forbidden: set[str] = set()
+        self.finalizers: list[str] = []
+        self.deleted_at: datetime | None = None
+        self.served_by = "primary"
         self.status = self._parse({}).status
         if initialized:
             self.tick()
             self.tick()
 
     def _parse(self, status: Mapping[str, Any]) -> Canary:
-        metadata = {"name": "checkout", "namespace": "shop", "uid": "u-1", "generation": 1}
+        metadata: dict[str, Any] = {"name": "checkout", "namespace": "shop", "uid": "u-1", "generation": 1}
+        metadata["finalizers"] = self.finalizers
+        if self.deleted_at is not None:
+            metadata["deletionTimestamp"] = format_time(self.deleted_at)
         return Canary.parse({"metadata": metadata, "spec": self.spec, "status": dict(status)})
 
     def snapshot(self) -> Snapshot:
@@ -139,7 +176,27 @@ class World:
             split=split,
             split_trouble="" if split else "the route is missing",
             last_reason=self.last_reason,
+            acts=tuple(self.acts),
+            hold=self.hold,
+            early=self.early,
+            images=self.images,
         )
+
+    def act(self, action: str, *, uid: str = "", verified: bool = False, **spec: Any) -> Act:
+        """Somebody wants something; the run that is current is meant unless the act says otherwise."""
+        named = {"canary": "checkout", "action": action, "requestedBy": {"username": "ana"}, **spec}
+        if "pin" not in named and action not in ("pause", "resume"):
+            named["pin"] = {"run": current_run(self.snapshot())}
+        identity = Identity.VERIFIED if verified else Identity.UNVERIFIED
+        created = self.now + timedelta(seconds=len(self.acts))
+        act = Act(
+            uid=uid or f"act-{len(self.acts)}-{created:%H%M%S}",
+            spec=decode(named, ActionSpec),
+            created=created,
+            identity=identity,
+        )
+        self.acts.append(act)
+        return act
 
     def tick(self) -> Tick:
         """One tick, exactly as the runtime does it."""
@@ -151,7 +208,11 @@ class World:
             answers = self._call(verdict.last_calls, seen, asked)
             told = (*told, *last_reports(answers, verdict.last_calls.phase))
         self.status, self.last_reason = verdict.status, verdict.reason
-        return self._record((*told, *verdict.told_last), asked)
+        done = {
+            result.act.uid for result in verdict.results if result.answer.state is not ActionState.PENDING
+        }
+        self.acts = [act for act in self.acts if act.uid not in done]
+        return replace_tick(self._record((*told, *verdict.told_last), asked), results=verdict.results)
 
     def _conclude(self) -> tuple[Snapshot, Decision, list[str]]:
         self.now += INTERVAL
@@ -163,6 +224,10 @@ class World:
         while not isinstance(verdict := decide(seen, facts), Decision):
             facts = self._observe(facts, verdict, seen, asked)
         return seen, verdict, asked
+
+    def delete(self) -> None:
+        """Somebody deletes the Canary, which has our finalizer."""
+        self.finalizers, self.deleted_at = [FINALIZER], self.now
 
     def crash(self, after: int) -> None:
         """A tick that dies after some of its effects, before the status is written."""
@@ -209,6 +274,8 @@ class World:
     def _repair(self, seen: Snapshot) -> bool:
         changed = False
         for repair in repairs(seen):
+            if repair is Repair.FINALIZER:
+                self.finalizers = [] if self.finalizers else [FINALIZER]
             if repair is Repair.PRIMARY and self.primary is None:
                 self.primary = Workload(revision=self.target.revision)
                 changed = True
@@ -226,13 +293,16 @@ class World:
                 return facts.with_checks((Check("request-success-rate", verdict, message=message),))
             case Probe():
                 return facts.with_probe(())
+            case Permit():
+                allowed = not self.forbidden.issuperset(need.verbs)
+                return facts.with_permission(need, Permission(allowed))
             case _:
                 assert_never(need)
 
     def _call(self, calls: HookCalls, seen: Snapshot, asked: list[str]) -> tuple[HookAnswer, ...]:
         answers = []
         for hook in seen.canary.spec.analysis.webhooks:
-            if hook.kind is not calls.type:
+            if hook.kind is not calls.type or is_native(hook) or hook.name in calls.opened:
                 continue
             status = self.hooks.get(hook.name, 200)
             asked.append(f"{hook.kind}={status}")
@@ -259,10 +329,24 @@ class World:
             case RestorePrimary():
                 assert self.primary is not None
                 self.primary.revision = self.primary.previous or self.primary.revision
+            case RevertTarget() | HandBackApex() | HandBackRoutes() | Disown() | RemoveFinalizer():
+                self._part(effect)
             case PauseScaler() | ResumeScaler() | UpdatePrimaryScaler():
                 pass
             case _:
                 assert_never(effect)
+
+    def _part(self, effect: Farewell) -> None:
+        match effect:
+            case RevertTarget():
+                self.target.replicas = self.primary.replicas if self.primary else self.target.replicas or 1
+            case HandBackApex() | HandBackRoutes():
+                assert self.target.available or not (self.primary and self.primary.available)
+                self.served_by = "target"
+            case Disown():
+                self.primary = None
+            case RemoveFinalizer():
+                self.finalizers.remove(FINALIZER)
 
     def given(self, changes: Mapping[str, Any]) -> None:
         """What happens before the next tick, in the words of the tables."""

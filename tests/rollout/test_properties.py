@@ -12,6 +12,7 @@ from flagger.api.phases import Phase
 from tests.rollout.simulation import Tick, World
 
 GATES = ("confirm-rollout", "pre-rollout", "confirm-traffic-increase", "confirm-promotion", "rollback")
+ACTS = ("pause", "resume", "promote", "promote step", "abort", "retry", "approve", "approve remaining-steps")
 ENDED = frozenset({"Succeeded", "Failed", "Initialized"})
 
 analyses = st.one_of(
@@ -92,6 +93,18 @@ class Releases(RuleBasedStateMachine):
         """Somebody edits the route by hand."""
         self.world.meddle(weight)
 
+    @rule(act=st.sampled_from(ACTS), by=st.sampled_from(["ana", "ben"]))
+    def somebody_wants(self, act: str, by: str) -> None:
+        """People act, sensibly or not."""
+        action, _, scope = act.partition(" ")
+        named = {"scope": scope} if scope else {}
+        self.world.act(action, requestedBy={"username": by}, **named)
+
+    @rule(early=st.booleans())
+    def before_time(self, early: bool) -> None:
+        """The next ticks come before their time, or not any more."""
+        self.world.early = early
+
     @rule(verdict=st.sampled_from(["pass", "fail"]), times=st.integers(1, 3))
     def tick(self, verdict: str, times: int) -> None:
         """The operator looks, a few times in a row."""
@@ -116,6 +129,8 @@ class Releases(RuleBasedStateMachine):
         """Everything becomes well: the release comes to an end, and nothing is lost."""
         calm = {gate: 403 if gate == "rollback" else 200 for gate in GATES}
         self.world.given({"canary": "ready", "primary": "ready", "hooks": calm})
+        self.world.acts, self.world.early = [], False
+        self.world.act("resume")
         for _ in range(200):
             tick = self.world.tick()
             if tick.phase in ENDED and self.world.rests():

@@ -29,8 +29,39 @@ def a_service(name: str, pods: str) -> Object:
 
 
 SERVICES = [a_service("basket-primary", "basket-primary"), a_service("basket-canary", "basket")]
-NEEDED: Mapping[str, Sequence[Object]] = {"appmesh:v1beta2": SERVICES}
+INGRESS: Object = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "Ingress",
+    "metadata": {"name": "basket-public", "namespace": "shop"},
+    "spec": {
+        "ingressClassName": "nginx",
+        "rules": [
+            {
+                "host": "basket.example.test",
+                "http": {
+                    "paths": [
+                        {
+                            "path": "/",
+                            "pathType": "Prefix",
+                            "backend": {"service": {"name": "basket", "port": {"number": 8080}}},
+                        }
+                    ]
+                },
+            }
+        ],
+    },
+}
+INGRESS_REF = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "basket-public"}
+
+NEEDED: Mapping[str, Sequence[Object]] = {
+    "appmesh:v1beta2": SERVICES,
+    "gloo": SERVICES,
+    "nginx": [INGRESS],
+}
 """What is in the cluster before a router makes its objects, for providers that need anything."""
+
+SPECS: Mapping[str, Object] = {"nginx": {"ingressRef": INGRESS_REF}}
+"""What a Canary's spec says about its provider, for providers that have to be told anything."""
 
 
 def needed(provider: str, router: Router) -> Live:
@@ -49,7 +80,7 @@ def basket(
     annotations: Mapping[str, str] | None = None,
     **status: Any,
 ) -> Canary:
-    """A Canary of Deployment `basket` behind the Gateway `edge` and in the mesh `global`."""
+    """A Canary of Deployment `basket` behind the Gateway `edge` and in the mesh `global`, or whatever is needed."""
     default = {"port": 8080, "gatewayRefs": [{"name": "edge"}], "meshName": "global"}
     return Canary.parse(
         {
@@ -68,7 +99,7 @@ def basket(
                     "threshold": 5,
                     **(WEIGHTED if analysis is None else analysis),
                 },
-                **(spec or {}),
+                **(SPECS.get(provider, {}) if spec is None else spec),
             },
             "status": status,
         }

@@ -15,6 +15,7 @@ from tests.routing.test_conformance import (
     test_metadata_of_others_survives,
     test_nothing_is_written_when_nothing_differs,
 )
+from tests.routing.test_contour_in_place import test_a_run_on_a_server
 from tests.routing.test_gateway_api import (
     test_fields_of_others_survive,
     test_golden_routes_are_valid_and_stay,
@@ -25,6 +26,7 @@ from tests.routing.test_golden_cases import (
     test_objects_of_another_stage_become_the_golden_ones,
     test_what_the_api_refuses,
 )
+from tests.routing.test_ingress import test_the_users_ingress_is_followed
 from tests.routing.test_meshes import (
     test_a_kuma_route_goes_with_its_canary,
     test_every_lost_object_is_made_again,

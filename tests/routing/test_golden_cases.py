@@ -22,7 +22,7 @@ every_valid_case = pytest.mark.parametrize(("provider", "case"), VALID, ids=name
 @every_case
 def test_golden_objects(provider: str, case: Object) -> None:
     """The whole objects as they are sent: owner, GitOps marks, the metadata asked for, and the spec."""
-    router = router_of(provider)
+    router = router_of(provider, case)
 
     made = router.desired(canary_of(provider, case), split(case["split"]), live_of(provider, case))
 
@@ -32,7 +32,7 @@ def test_golden_objects(provider: str, case: Object) -> None:
 @every_valid_case
 async def test_golden_objects_are_valid_and_stay(lab: Lab, provider: str, case: Object) -> None:
     """The API takes every one, what it fills in by itself causes no further write, and the split is read back."""
-    router, routes, canary = router_of(provider), Routes(lab.cluster), canary_of(provider, case)
+    router, routes, canary = router_of(provider, case), Routes(lab.cluster), canary_of(provider, case)
     await add_all(lab, live_of(provider, case))
 
     for _ in range(2):
@@ -45,7 +45,7 @@ async def test_golden_objects_are_valid_and_stay(lab: Lab, provider: str, case: 
 @pytest.mark.parametrize(("provider", "case"), REFUSED, ids=named)
 async def test_what_the_api_refuses(lab: Lab, provider: str, case: Object) -> None:
     """What upstream hands on unchecked is refused by the provider's CRD; its message names object and field."""
-    router, routes, canary = router_of(provider), Routes(lab.cluster), canary_of(provider, case)
+    router, routes, canary = router_of(provider, case), Routes(lab.cluster), canary_of(provider, case)
     await add_all(lab, live_of(provider, case))
 
     with pytest.raises(Invalid, match=case["refused"]):
@@ -55,7 +55,7 @@ async def test_what_the_api_refuses(lab: Lab, provider: str, case: Object) -> No
 @every_valid_case
 async def test_objects_of_another_stage_become_the_golden_ones(lab: Lab, provider: str, case: Object) -> None:
     """Whatever stage the objects are in, a correction leaves what would be made anew."""
-    router, routes, canary = router_of(provider), Routes(lab.cluster), canary_of(provider, case)
+    router, routes, canary = router_of(provider, case), Routes(lab.cluster), canary_of(provider, case)
     await add_all(lab, live_of(provider, case))
     await routes.reconcile(canary, router, split(case["split"]))
     fresh = await stored(lab, router, case)

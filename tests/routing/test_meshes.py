@@ -28,7 +28,7 @@ async def prepared(
     lab: Lab, provider: str, split: Split | None = None, **canary: Any
 ) -> tuple[Routes, Router]:
     """A router with all that it needs, and its objects if there is a split."""
-    router, routes = router_of(provider), Routes(lab.cluster)
+    router, routes = router_of(provider, {}), Routes(lab.cluster)
     await add_all(lab, needed(provider, router))
     if split is not None:
         await routes.reconcile(basket(provider, **canary), router, split)
@@ -62,7 +62,7 @@ def test_an_ab_test_that_cannot_be_expressed(
     provider: str, split: Split, match: list[Object], field: str
 ) -> None:
     """It is refused at every stage, before traffic moves: nobody else may be sent to the canary."""
-    router, canary = router_of(provider), basket(provider, analysis={"iterations": 2, "match": match})
+    router, canary = router_of(provider, {}), basket(provider, analysis={"iterations": 2, "match": match})
 
     with pytest.raises(
         RouteError, match=rf"spec\.analysis\.{field} of basket\.shop: .*by headers only; name"
@@ -75,7 +75,7 @@ def test_the_mesh_is_not_named() -> None:
     canary = basket("appmesh", service={"port": 80})
 
     with pytest.raises(RouteError, match=r"spec\.service\.meshName of basket\.shop is empty: name the mesh"):
-        router_of("appmesh").desired(canary, HOME, {})
+        router_of("appmesh", {}).desired(canary, HOME, {})
 
 
 def test_the_pods_are_not_known() -> None:
@@ -83,12 +83,12 @@ def test_the_pods_are_not_known() -> None:
     with pytest.raises(
         RouteError, match=r"Service basket-primary\.shop not found: VirtualNode basket-primary selects"
     ):
-        router_of("appmesh:v1beta2").desired(basket("appmesh:v1beta2"), HOME, {})
+        router_of("appmesh:v1beta2", {}).desired(basket("appmesh:v1beta2"), HOME, {})
 
 
 def test_pods_are_selected_by_their_own_label() -> None:
     """Whatever the target is called, its node has the pods that its Service has."""
-    router = router_of("appmesh:v1beta2")
+    router = router_of("appmesh:v1beta2", {})
     selectors = {"basket-primary": {"tier": "front-primary"}, "basket-canary": {"tier": "front"}}
     live = {Place(SERVICE, SHOP, name): {"spec": {"selector": pods}} for name, pods in selectors.items()}
 
@@ -234,7 +234,7 @@ async def test_what_is_taken_out_of_the_canary_leaves_the_routes(
 )
 def test_a_router_without_both_sides_is_no_split(routes: list[Object] | None) -> None:
     """An ordinary error that names the object and both sides."""
-    router = router_of("appmesh:v1beta2")
+    router = router_of("appmesh:v1beta2", {})
     live = {Place(v1beta2.ROUTER, SHOP, "basket"): {"spec": {"routes": routes}}}
 
     with pytest.raises(
@@ -277,7 +277,7 @@ async def test_pods_can_start_before_traffic_is_routed(lab: Lab, provider: str) 
 )
 def test_weights_are_shares(weights: list[Any], found: Split) -> None:
     """Whoever wrote them: a split always adds up to 100."""
-    router = router_of("linkerd")
+    router = router_of("linkerd", {})
     names = ("basket-canary", "basket-primary")
     backends = [{"service": name, "weight": weight} for name, weight in zip(names, weights, strict=True)]
     (place,) = router.places(basket("linkerd"))
@@ -506,4 +506,4 @@ def test_nothing_is_given_back_where_nothing_is() -> None:
     nothing: Live = {}
 
     for provider in ("appmesh", "appmesh:v1beta2", "kuma", "linkerd"):
-        assert router_of(provider).handed_back(basket(provider), nothing) == {}
+        assert router_of(provider, {}).handed_back(basket(provider), nothing) == {}

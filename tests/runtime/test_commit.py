@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from flagger.api.canary import Canary
 from flagger.api.phases import Phase
-from flagger.api.status import RunRecord
+from flagger.api.status import ActRecord, RunRecord
 from flagger.kube.errors import Conflict
 from flagger.kube.objects import Object, annotations_of
 from flagger.runtime.commit import RUN_ANNOTATION, CanaryGone, commit, run_of
@@ -172,6 +172,28 @@ async def test_the_record_where_the_crd_drops_it(old_lab: Lab) -> None:
     again = await old_lab.get(CANARY)
     assert len(await written(old_lab, again, run=replace(RUN, number=4))) == 2
     assert json.loads(annotations_of(await old_lab.get(CANARY))[RUN_ANNOTATION])["number"] == 4
+
+
+async def test_the_record_may_go_first(old_lab: Lab) -> None:
+    """What an act begins is known before it has begun; a status that somebody else wrote still stops it."""
+    base = await stored(old_lab)
+    await written(old_lab, base, run=RUN)
+    base = await old_lab.get(CANARY)
+    canary, fresh = read(base), replace(RUN, number=4, acts=(ActRecord(uid="u-1", action="retry"),))
+    old_lab.sent.clear()
+
+    await commit(
+        old_lab.cluster, base, canary, replace(canary.status, canary_weight=30, run=fresh), early=True
+    )
+
+    assert old_lab.writes() == ["PATCH canaries/checkout", "PATCH canaries/checkout/status"]
+    base = await old_lab.get(CANARY)
+    assert (read(base).status.run, base["status"]["canaryWeight"]) == (fresh, 30)
+    await old_lab.change(CANARY, {"status": {"phase": "Failed"}}, subresource="status")
+    canary, late = read(base), replace(fresh, number=5)
+    with pytest.raises(Conflict, match="written by somebody else"):
+        await commit(old_lab.cluster, base, canary, replace(canary.status, run=late), early=True)
+    assert read(await old_lab.get(CANARY)).status.run == fresh
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"number": "three"}', "null"])

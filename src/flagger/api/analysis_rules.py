@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from flagger.api.analysis import TOTAL_WEIGHT, HookType, Metric, Strategy
+from flagger.api.analysis import TOTAL_WEIGHT, HookType, Metric, Strategy, Webhook
 from flagger.api.findings import Case, Findings, duration_problem, error, url_problem, warning
+from flagger.api.gates import CONFIRMING, is_native, native_gate
 
 _COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110
 _TOLD_ONLY = frozenset({HookType.EVENT, HookType.POST_ROLLOUT})
@@ -125,7 +126,9 @@ def webhooks(case: Case) -> Findings:
     """Judge hook URLs by what their failure would do, and warn about time limits that cannot be used."""
     for index, hook in enumerate(case.canary.spec.analysis.webhooks):
         field = f"spec.analysis.webhooks[{index}]"
-        if problem := url_problem(hook.url):
+        if is_native(hook):
+            yield from _native(field, hook)
+        elif problem := url_problem(hook.url):
             judge = warning if hook.kind in _TOLD_ONLY else error
             yield judge(
                 f"{field}.url", f"of hook {hook.name!r} {problem}", "write an http:// or https:// URL"
@@ -134,6 +137,18 @@ def webhooks(case: Case) -> Findings:
             yield warning(f"{field}.timeout", f"{problem}, 10s is used", "write for example 30s")
         if hook.retries < 0:
             yield warning(f"{field}.retries", f"{hook.retries} is taken for 0", "use 0 or more")
+
+
+def _native(field: str, hook: Webhook) -> Findings:
+    """A gate of our own that can't be read never opens."""
+    if hook.kind not in CONFIRMING:
+        problem = f"of hook {hook.name!r} is a gate, and {hook.kind} hooks are no gates"
+        yield error(f"{field}.url", problem, f"use a type of {', '.join(CONFIRMING)}")
+    try:
+        native_gate(hook.url)
+    except ValueError as problem:
+        fix = "write for example gate://promotion?approvals=2&expires=8h"
+        yield error(f"{field}.url", f"of hook {hook.name!r} {problem}", fix)
 
 
 def alerts(case: Case) -> Findings:

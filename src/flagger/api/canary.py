@@ -5,14 +5,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, NamedTuple
 
+import msgspec
+from msgspec.structs import replace
+
 from flagger.api.analysis import (
     DEFAULT_METRIC_INTERVAL,
     INTERVAL_FLOOR,
     Analysis,
     Strategy,
 )
+from flagger.api.errors import FieldError
 from flagger.api.model import Model, decode
-from flagger.api.names import API_VERSION
+from flagger.api.names import API_VERSION, ROUTE_REFS
 from flagger.api.quantities import seconds
 from flagger.api.references import (
     AutoscalerRef,
@@ -20,6 +24,7 @@ from flagger.api.references import (
     IngressRef,
     Key,
     Metadata,
+    ObjectRef,
     RouteRef,
     TargetRef,
     UpstreamRef,
@@ -127,7 +132,7 @@ class Canary(Model):
         Raises:
             FieldError: a field has the wrong type or is missing, so nothing can be done for this object.
         """
-        return decode(_with_legacy_analysis(obj), cls)
+        return _with_annotated_routes(decode(_with_legacy_analysis(obj), cls))
 
     @property
     def name(self) -> str:
@@ -151,6 +156,12 @@ class Canary(Model):
         return ServiceNames(apex, f"{apex}-primary", f"{apex}-canary")
 
     @property
+    def route_refs(self) -> tuple[ObjectRef, ...]:
+        """Return the user's own routes whose weights are moved where they are."""
+        service = self.spec.service
+        return (*((service.route_ref,) if service.route_ref else ()), *(service.route_refs or ()))
+
+    @property
     def target_name(self) -> str:
         """Return the name of the target."""
         return self.spec.target_ref.name
@@ -169,6 +180,11 @@ class Canary(Model):
     def target_port(self) -> int | str:
         """Return the container port, by number or name, that the main port leads to."""
         return self.spec.service.target_port or self.spec.service.port
+
+    @property
+    def is_tcp(self) -> bool:
+        """Say whether the Services take connections of which nothing more is known."""
+        return self.spec.service.app_protocol.lower() == "tcp"
 
     @property
     def progress_deadline(self) -> timedelta:
@@ -194,6 +210,18 @@ class Canary(Model):
         }
 
     @property
+    def owner_references(self) -> list[dict[str, Any]]:
+        """Return the references of a generated object: to the Canary and, once it was found, to the target.
+
+        The second one has what serves users outlive a Canary that is deleted just like that.
+        """
+        found = self.metadata.target
+        if found is None:
+            return [self.owner_reference]
+        target = {"apiVersion": found.api_version, "kind": found.kind, "name": found.name, "uid": found.uid}
+        return [self.owner_reference, target]
+
+    @property
     def is_deleting(self) -> bool:
         """Say whether deletion was asked for."""
         return bool(self.metadata.deletion_timestamp)
@@ -210,7 +238,7 @@ class Canary(Model):
         """Return how a new revision gets traffic with the provider that counts."""
         return self.spec.analysis.on(self.provider(default_provider)).strategy
 
-    def locate(self, ref: CrossNamespaceRef | UpstreamRef) -> Key:
+    def locate(self, ref: CrossNamespaceRef | ObjectRef | UpstreamRef) -> Key:
         """Return namespace and name of a referenced object; an empty namespace is the Canary's own."""
         return Key(ref.namespace or self.namespace, ref.name)
 
@@ -241,3 +269,18 @@ def _with_legacy_analysis(obj: Any) -> Any:
         case {"spec": {"canaryAnalysis": {} as legacy} as spec} if spec.get("analysis") is None:
             return {**obj, "spec": {**spec, "analysis": legacy}}
     return obj
+
+
+def _with_annotated_routes(canary: Canary) -> Canary:
+    """Read the routes of the annotation where the spec has none."""
+    text = canary.metadata.annotations.get(ROUTE_REFS)
+    if text is None or canary.route_refs:
+        return canary
+    try:
+        refs = msgspec.json.decode(text, type=tuple[ObjectRef, ...])
+    except msgspec.MsgspecError as error:
+        problem = f"is no list of routes: {error}"
+        fix = "write a JSON list of objects with apiVersion, kind and name"
+        raise FieldError(f"metadata.annotations[{ROUTE_REFS}]", problem, fix) from error
+    service = replace(canary.spec.service, route_refs=refs)
+    return replace(canary, spec=replace(canary.spec, service=service))

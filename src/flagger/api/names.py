@@ -15,6 +15,13 @@ RELEASE_GROUP: Final = "release.flagger.app"
 RELEASE_VERSION: Final = "v1alpha1"
 RELEASE_API_VERSION: Final = f"{RELEASE_GROUP}/{RELEASE_VERSION}"
 
+HOLD: Final = f"{RELEASE_GROUP}/hold"
+"""On a Canary: pauses it for as long as the annotation is there; the value says why."""
+REQUEST: Final = f"{RELEASE_GROUP}/request"
+"""On a Canary: an act as JSON, for clusters without the kind ReleaseAction."""
+RESPONSE: Final = f"{RELEASE_GROUP}/response"
+"""On a Canary: what became of the request, as JSON."""
+
 FINALIZER: Final = "finalizer.flagger.app"
 """On a Canary while `spec.revertOnDeletion` is true."""
 
@@ -30,11 +37,20 @@ PRIMARY_ID: Final = "flagger-id"
 
 KNATIVE_PRIMARY_REVISION: Final = "flagger.app/primary-revision"
 """On a Knative Service: the revision that acts as primary."""
+KNATIVE_PREVIOUS_REVISION: Final = f"{RELEASE_GROUP}/previous-primary-revision"
+"""On a Knative Service: the revision that was the primary before the last promotion."""
 
 ORIGINAL_CONFIGURATION: Final = "flagger.kubernetes.io/original-configuration"
 """On an adopted VirtualService: JSON of the spec found before, for the revert."""
+ORIGINAL_METADATA: Final = f"{RELEASE_GROUP}/original-metadata"
+"""On the same: JSON of the labels and annotations that we wrote over, null for those that were not there."""
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 """Written by kubectl; preferred over our own copy when reverting."""
+
+ROUTE_REFS: Final = f"{RELEASE_GROUP}/route-refs"
+"""On a Canary: `spec.service.routeRefs` as JSON, for clusters whose CRD doesn't know the field and drops it."""
+USERS_WEIGHTS: Final = f"{RELEASE_GROUP}/users-weights"
+"""On a user's route while its weights are ours: JSON of those to put back, by Canary."""
 
 KEDA_PAUSED_REPLICAS: Final = "autoscaling.keda.sh/paused-replicas"
 """On the target's ScaledObject (value `0`) while the target is idle."""

@@ -20,6 +20,7 @@ RULES: Sequence[Rule] = (
     reference_rules.knative_pair,
     reference_rules.usable_scaler,
     reference_rules.same_namespace,
+    reference_rules.users_routes,
     reference_rules.provider_needs,
     service_rules.main_port,
     service_rules.name_length,

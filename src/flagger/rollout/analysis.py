@@ -18,23 +18,24 @@ def examine(seen: Snapshot, facts: Facts, course: Plan) -> HookCalls | Analyse |
     Until the canary has got any traffic there is nothing to measure: the pre-rollout hooks decide, once per
     run. From then on every tick is a pass of the whole analysis. Returns what is told when all is well.
     """
-    if not _opening(seen, course):
+    if not opening(seen, course):
         return _checks(seen, facts)
     if seen.status.run is not None and seen.status.run.pre_rollout:
         return ()
     begun = Event(f"Starting canary analysis for {seen.target_name}")
-    opening = (begun, *(Event(warning, warning=True) for warning in course.warnings))
+    first = (begun, *(Event(warning, warning=True) for warning in course.warnings))
     asked = gate(seen, facts, HookType.PRE_ROLLOUT)
     if isinstance(asked, HookCalls):
         return asked
     if asked.refusal is not None:
         refusal = asked.refusal
         text = f"Halt {seen.name} advancement pre-rollout check {refusal.name} failed {refusal.detail}"
-        return _halt(seen, text, *opening, *asked.told)
-    return (*opening, *asked.told)
+        return _halt(seen, text, *first, *asked.told)
+    return (*first, *asked.told)
 
 
-def _opening(seen: Snapshot, course: Plan) -> bool:
+def opening(seen: Snapshot, course: Plan) -> bool:
+    """Whether the canary has got no traffic yet, so that there is nothing to measure."""
     untouched = seen.split is not None and seen.split.canary == 0 and seen.status.iterations == 0
     return untouched and not (course.mirror and seen.split is not None and seen.split.mirrored)
 

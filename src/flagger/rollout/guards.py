@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from flagger.api.analysis import HookType
 from flagger.api.phases import Phase, with_rejection
 from flagger.rollout import endings, record
 from flagger.rollout.effects import ResumeScaler, ScaleUp, SetSplit
@@ -14,6 +15,7 @@ from flagger.rollout.gates import rollback_request
 from flagger.rollout.plan import plan
 from flagger.rollout.revision import configs_changed
 from flagger.rollout.state import AWAY, HOME, Alert, Decision, Event, Severity, Snapshot, Wait
+from flagger.rollout.waits import for_promotion, held, paused
 
 ANALYSING = frozenset({Phase.PROGRESSING, Phase.WAITING_PROMOTION})
 PROMOTING = frozenset({Phase.PROMOTING, Phase.FINALISING})
@@ -24,11 +26,6 @@ def frozen(seen: Snapshot, _: Facts) -> Decision | None:
     if not seen.canary.spec.suspend:
         return None
     return _stop(seen, "skipping canary run as object is suspended", warning=False, once=True)
-
-
-def terminating(seen: Snapshot, _: Facts) -> Decision | None:
-    """A Canary that is being deleted starts and moves nothing."""
-    return Decision(reason="the Canary is being deleted", status=seen.status) if seen.deleting else None
 
 
 def invalid(seen: Snapshot, _: Facts) -> Decision | None:
@@ -134,6 +131,8 @@ def skip_requested(seen: Snapshot, _: Facts) -> Decision | None:
     """A run whose analysis is to be skipped is promoted as soon as its canary is ready."""
     if not seen.canary.skip_analysis or seen.phase not in ANALYSING:
         return None
+    if held(seen):
+        return for_promotion(seen, paused(HookType.CONFIRM_PROMOTION))
     return endings.skipped(seen)
 
 

@@ -40,13 +40,30 @@ def initialized(seen: Snapshot, revision: str) -> CanaryStatus:
 
 def run_started(seen: Snapshot, revision: str) -> CanaryStatus:
     """A run of `revision` begins (again): counters at zero, a new run number."""
-    run = RunRecord(number=next_run(seen.status), revision=revision, started=seen.now)
+    before, asked = seen.status.run or RunRecord(), {act.uid for act in seen.acts}
+    run = RunRecord(
+        number=next_run(seen.status),
+        revision=revision,
+        started=seen.now,
+        hold=before.hold,
+        acts=tuple(act for act in before.acts if act.uid in asked),  # whose answer may not be known yet
+    )
     return moved(seen, Phase.PROGRESSING, replace(_reset(seen, revision), run=run))
 
 
 def next_run(status: CanaryStatus) -> int:
     """The number of the run that would start now; the first is 1."""
-    return status.run.number + 1 if status.run else 1
+    if status.run is None:
+        return 1
+    return status.run.number if half_started(status) else status.run.number + 1
+
+
+def half_started(status: CanaryStatus) -> bool:
+    """Whether a retry was recorded, and a crash kept its run from starting."""
+    run, moved_last = status.run, status.last_transition_time
+    if status.phase is not Phase.FAILED or run is None or run.started is None or moved_last is None:
+        return False
+    return run.started > moved_last
 
 
 def run_failed(seen: Snapshot, *, weight: int = 0, failure: Failure = Failure.SCALED_TO_ZERO) -> CanaryStatus:
@@ -60,7 +77,10 @@ def run_failed(seen: Snapshot, *, weight: int = 0, failure: Failure = Failure.SC
 
 def candidate_refused(seen: Snapshot, revision: str) -> CanaryStatus:
     """A revision that never started is remembered as refused; it does not start by itself."""
-    return moved(seen, Phase.FAILED, _reset(seen, revision))
+    status = _reset(seen, revision)
+    if status.run is not None and status.run.retried:
+        status = noted(status, retried=False)
+    return moved(seen, Phase.FAILED, status)
 
 
 def promoted(seen: Snapshot, revision: str) -> CanaryStatus:

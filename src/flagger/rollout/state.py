@@ -10,8 +10,10 @@ from typing import Self
 
 from flagger.api.canary import Canary
 from flagger.api.errors import FieldError
+from flagger.api.names import FINALIZER
 from flagger.api.phases import Phase
-from flagger.api.status import CanaryStatus
+from flagger.api.status import CanaryStatus, Hold
+from flagger.rollout.act import Act, ActResult
 from flagger.rollout.effects import Effect
 from flagger.rollout.facts import HookCalls
 
@@ -109,6 +111,9 @@ class Snapshot:
     `written` is what it asks for in case that its controller has not taken it over yet.
     `trouble` says what else is missing that every tick needs. `problems` are the faults of the object itself
     that make it wait. `last_reason` is how the tick before ended, empty after a restart.
+    `acts` are what people want done, oldest first; `order` is the one of them that this tick may carry out.
+    `hold` is the pause that the object itself asks for. `early` says that an act, not time, brought the tick.
+    `images` are those of the target, where an act asks for one.
     """
 
     canary: Canary
@@ -125,6 +130,11 @@ class Snapshot:
     trouble: str = ""
     last_reason: str = ""
     problems: tuple[FieldError, ...] = ()
+    acts: tuple[Act, ...] = ()
+    order: Act | None = None
+    hold: Hold | None = None
+    early: bool = False
+    images: frozenset[str] = frozenset()
 
     @property
     def phase(self) -> Phase:
@@ -135,6 +145,11 @@ class Snapshot:
     def deleting(self) -> bool:
         """Whether the Canary is on its way out."""
         return self.canary.is_deleting or self.phase in (Phase.TERMINATING, Phase.TERMINATED)
+
+    @property
+    def held(self) -> bool:
+        """Whether the Canary can't go before it has handed everything back."""
+        return self.canary.is_deleting and FINALIZER in self.canary.metadata.finalizers
 
     @property
     def name(self) -> str:
@@ -203,7 +218,8 @@ class Decision:
 
     `reason` is one sentence. `last_calls` are the hooks to call once the effects are done and before the
     status is written, so that a crash repeats them rather than losing them; what they say is told between
-    `told` and `told_last`. `examined` says that the tick came as far as the analysis.
+    `told` and `told_last`. `examined` says that the tick came as far as the analysis. `results` say what
+    became of the acts.
     """
 
     reason: str
@@ -215,6 +231,7 @@ class Decision:
     outcome: Outcome | None = None
     waits_for: Wait | None = None
     examined: bool = False
+    results: tuple[ActResult, ...] = ()
 
     def after(self, *first: Announcement) -> Self:
         """The same decision with announcements before its own."""

@@ -27,6 +27,7 @@ from flagger.notify.webhooks import Webhooks
 from flagger.outbound import Outbound
 from flagger.routing.services import Services
 from flagger.routing.sync import Routes
+from flagger.runtime.act_keeper import keep_acts
 from flagger.runtime.advance import Advance
 from flagger.runtime.health import endpoints
 from flagger.runtime.kinds import CANARY
@@ -146,6 +147,7 @@ class Operator:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self.schedule.run(), name="ticks")
                     group.create_task(self._count(), name="population")
+                    group.create_task(keep_acts(self.world, self.watch.follow_acts), name="acts")
             finally:
                 await self._tell_the_rest()
                 for task in telling:

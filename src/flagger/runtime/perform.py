@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from flagger.api.status import CanaryStatus
 from flagger.rollout.effects import (
     Effect,
+    Farewell,
     PauseScaler,
     PromotePrimary,
     RestorePrimary,
@@ -19,6 +20,7 @@ from flagger.rollout.effects import (
     UpdatePrimaryScaler,
 )
 from flagger.rollout.state import Feature, Split
+from flagger.runtime.finalize import part
 from flagger.runtime.snapshot import View
 from flagger.runtime.world import World
 from flagger.workloads.scalers import ensure_primary_scaler, pause_scaler, resume_scaler
@@ -32,6 +34,9 @@ async def perform(world: World, view: View, effect: Effect, status: CanaryStatus
         SupersededError: the target is no longer what was analysed.
     """
     canary, workload = view.canary, view.workload
+    if isinstance(effect, Farewell):
+        await part(world, view, effect)
+        return
     if workload is None:
         return
     match effect:

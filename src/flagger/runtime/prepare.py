@@ -8,6 +8,8 @@ from flagger.api.phases import INITIAL
 from flagger.rollout.affinity import pinned
 from flagger.rollout.repair import Repair, repairs, rightful_split
 from flagger.routing.base import Router
+from flagger.runtime.belongings import keep
+from flagger.runtime.finalize import set_finalizer
 from flagger.runtime.snapshot import View
 from flagger.runtime.world import World
 from flagger.workloads.scalers import ensure_primary_scaler
@@ -29,6 +31,9 @@ async def prepare(world: World, view: View) -> bool:
 
 async def _mend(world: World, view: View, repair: Repair) -> None:
     canary, sighting, router = view.canary, view.sighting, view.router
+    if repair is Repair.FINALIZER:
+        await set_finalizer(world.cluster, view.stored, present=canary.spec.revert_on_deletion)
+        return
     if sighting is None or view.workload is None:
         return
     match repair:
@@ -44,6 +49,8 @@ async def _mend(world: World, view: View, repair: Repair) -> None:
             await world.routes.precede(canary, router)
         case Repair.ROUTE if router is not None:
             await _reroute(world, view, router)
+        case Repair.KEEP:
+            await keep(world.cluster, view)
 
 
 async def _reroute(world: World, view: View, router: Router) -> None:

@@ -63,8 +63,21 @@ async def ensure_primary_scaler(cluster: Cluster, canary: Canary, *, update: boo
         await _update(cluster, kind, live, spec)
         return
     metadata = {"name": name, "namespace": canary.namespace, **scaler.metadata(source)}
-    made = {"metadata": {**metadata, "ownerReferences": [canary.owner_reference]}, "spec": spec}
+    made = {"metadata": {**metadata, "ownerReferences": canary.owner_references}, "spec": spec}
     await cluster.create(kind, without_nones(made))
+
+
+async def primary_scaler(cluster: Cluster, canary: Canary) -> tuple[Kind, Object] | None:
+    """The primary's autoscaler and its kind, if there is one."""
+    reference = canary.spec.autoscaler_ref
+    scaler = SCALERS.get(reference.kind) if reference else None
+    if reference is None or scaler is None:
+        return None
+    try:
+        kind, found = await _find(cluster, canary, scaler, f"{reference.name}-primary")
+    except TargetError:
+        return None
+    return None if found is None else (kind, found)
 
 
 async def working_size(cluster: Cluster, canary: Canary, primary: Object | None) -> int:

@@ -47,9 +47,10 @@ async def test_fails_at_the_back_off_limit(world: World) -> None:
 
 
 async def test_fails_at_the_deadline(world: World) -> None:
-    """What still runs is stopped."""
-    await world.create(JOB, a_job(exit_code=None, activeDeadlineSeconds=1))
+    """What still runs is stopped; a deadline may be set, or moved, while it runs."""
+    await world.create(JOB, a_job(exit_code=None))
     await world.when(JOB, "check", lambda job: job["status"].get("active") == 1, "it runs")
+    await world.patch(JOB, "check", {"spec": {"activeDeadlineSeconds": 1}})
 
     job = await ended(world, "Failed")
 

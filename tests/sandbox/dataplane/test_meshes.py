@@ -6,12 +6,12 @@ import pytest
 
 from flagger.kube.objects import SERVICE, Kind, Object
 from flagger.sandbox.dataplane.kinds import (
+    APP_MESH_SERVICE,
     HTTP_ROUTE_GROUP,
     TRAFFIC_ROUTE,
     TRAFFIC_SPLIT,
     VIRTUAL_NODE,
     VIRTUAL_ROUTER,
-    VIRTUAL_SERVICE,
 )
 from flagger.sandbox.dataplane.plan import plan_for
 from flagger.sandbox.dataplane.routes import (
@@ -113,22 +113,22 @@ REGEX_HEADER = {"name": "x", "match": {"regex": BAD}}
             {TRAFFIC_ROUTE: [a_traffic_route(http=[{"match": {"path": {"regex": BAD}}, "destination": {}}])]},
             id="a Kuma route with a bad expression",
         ),
-        pytest.param({VIRTUAL_SERVICE: [TO_ROUTER]}, id="no router"),
+        pytest.param({APP_MESH_SERVICE: [TO_ROUTER]}, id="no router"),
         pytest.param(
-            {VIRTUAL_SERVICE: [TO_ROUTER], VIRTUAL_ROUTER: [a_router(port=81)]}, id="a router's port"
+            {APP_MESH_SERVICE: [TO_ROUTER], VIRTUAL_ROUTER: [a_router(port=81)]}, id="a router's port"
         ),
         pytest.param(
             {
-                VIRTUAL_SERVICE: [TO_ROUTER],
+                APP_MESH_SERVICE: [TO_ROUTER],
                 VIRTUAL_ROUTER: [a_router(match={"headers": [REGEX_HEADER]})],
             },
             id="a router with a bad expression",
         ),
         pytest.param(
-            {VIRTUAL_SERVICE: [a_virtual_service(virtualNode={"virtualNodeRef": {"name": "nobody"}})]},
+            {APP_MESH_SERVICE: [a_virtual_service(virtualNode={"virtualNodeRef": {"name": "nobody"}})]},
             id="no node",
         ),
-        pytest.param({VIRTUAL_SERVICE: [a_virtual_service()]}, id="no provider"),
+        pytest.param({APP_MESH_SERVICE: [a_virtual_service()]}, id="no provider"),
     ],
 )
 def test_what_cannot_be_served_leaves_a_service_as_it_is(objects: Objects) -> None:
@@ -158,18 +158,18 @@ def test_what_cannot_be_served_leaves_a_service_as_it_is(objects: Objects) -> No
             id="a destination of another form",
         ),
         pytest.param(
-            {VIRTUAL_SERVICE: [TO_ROUTER], VIRTUAL_ROUTER: [a_router()], VIRTUAL_NODE: [CANARY_NODE]},
+            {APP_MESH_SERVICE: [TO_ROUTER], VIRTUAL_ROUTER: [a_router()], VIRTUAL_NODE: [CANARY_NODE]},
             {CANARY: 1},
             id="a router",
         ),
         pytest.param(
-            {VIRTUAL_SERVICE: [TO_ROUTER], VIRTUAL_ROUTER: [a_router()]},
+            {APP_MESH_SERVICE: [TO_ROUTER], VIRTUAL_ROUTER: [a_router()]},
             {MISSING_CLUSTER: 1},
             id="no such node",
         ),
         pytest.param(
             {
-                VIRTUAL_SERVICE: [
+                APP_MESH_SERVICE: [
                     a_virtual_service(virtualNode={"virtualNodeRef": {"name": "checkout-canary"}})
                 ],
                 VIRTUAL_NODE: [CANARY_NODE],
@@ -179,7 +179,7 @@ def test_what_cannot_be_served_leaves_a_service_as_it_is(objects: Objects) -> No
         ),
         pytest.param(
             {
-                VIRTUAL_SERVICE: [TO_ROUTER],
+                APP_MESH_SERVICE: [TO_ROUTER],
                 VIRTUAL_ROUTER: [a_router(port=8080)],
                 VIRTUAL_NODE: [a_node("checkout-canary", "checkout-canary.shop.svc.cluster.local.", 8080)],
             },

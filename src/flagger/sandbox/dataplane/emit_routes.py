@@ -9,6 +9,7 @@ from typing import Any
 from flagger.sandbox.dataplane.routes import (
     Answer,
     Cors,
+    Fault,
     Forward,
     HeaderEdit,
     HttpListener,
@@ -85,9 +86,12 @@ def route(rule: Rule) -> Json:
     """One rule."""
     written: Json = {"match": matcher(rule.match)} | action(rule.action)
     written |= header_edit("request", rule.request) | header_edit("response", rule.response)
+    own: Json = {}
     if rule.cors is not None:
-        written["typed_per_filter_config"] = {"envoy.filters.http.cors": cors_policy(rule.cors)}
-    return written
+        own["envoy.filters.http.cors"] = cors_policy(rule.cors)
+    if rule.fault is not None:
+        own["envoy.filters.http.fault"] = fault(rule.fault)
+    return written | ({"typed_per_filter_config": own} if own else {})
 
 
 def matcher(match: Match) -> Json:
@@ -192,7 +196,18 @@ def retries_of(forward: Forward) -> Json:
     return policy | ({"per_try_timeout": duration(forward.try_timeout)} if forward.try_timeout else {})
 
 
-def millionths(numerator: int, denominator: int) -> Json:
+def fault(wanted: Fault) -> Json:
+    """What is done to requests on purpose."""
+    written: Json = {"@type": f"{TYPE}.extensions.filters.http.fault.v3.HTTPFault"}
+    if wanted.delay:
+        share = millionths(wanted.delayed, 100)
+        written["delay"] = {"fixed_delay": duration(wanted.delay), "percentage": share}
+    if wanted.status:
+        written["abort"] = {"http_status": wanted.status, "percentage": millionths(wanted.aborted, 100)}
+    return written
+
+
+def millionths(numerator: float, denominator: int) -> Json:
     """A fraction as Envoy takes it."""
     return {"numerator": round(1_000_000 * numerator / denominator), "denominator": "MILLION"}
 

@@ -143,6 +143,16 @@ class Cors:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """What is done to requests on purpose, each to a share in percent: made to wait, or answered with an error."""
+
+    delay: timedelta = timedelta(0)
+    delayed: float = 0
+    status: int = 0
+    aborted: float = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """What happens to the requests of one match; the first rule of a host that matches wins."""
 
@@ -151,6 +161,7 @@ class Rule:
     request: HeaderEdit = UNCHANGED
     response: HeaderEdit = UNCHANGED
     cors: Cors | None = None
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +201,7 @@ class HttpListener:
 
 @dataclass(frozen=True, slots=True)
 class TcpListener:
-    """Bytes at an address, passed on to one cluster."""
+    """Bytes at an address, passed on to one cluster, or divided by weight where there are `targets`."""
 
     name: str
     address: str
@@ -198,6 +209,7 @@ class TcpListener:
     bound: int
     cluster: str
     names: tuple[str, ...] = ()
+    targets: tuple[Target, ...] = ()
 
 
 Listener = HttpListener | TcpListener

@@ -11,7 +11,7 @@ from datetime import timedelta
 from flagger.api.errors import FieldError
 from flagger.kube.objects import SERVICE, Object, name_of, namespace_of
 from flagger.sandbox.dataplane.emit_routes import RETRY_ON
-from flagger.sandbox.dataplane.kinds import VIRTUAL_NODE, VIRTUAL_ROUTER, VIRTUAL_SERVICE
+from flagger.sandbox.dataplane.kinds import APP_MESH_SERVICE, VIRTUAL_NODE, VIRTUAL_ROUTER
 from flagger.sandbox.dataplane.routes import (
     MISSING_CLUSTER,
     Forward,
@@ -62,13 +62,13 @@ class Provided:
 class AppMesh:
     """Virtual services of HTTP. One that can't be served leaves its Service as it is."""
 
-    needs = (SERVICE, VIRTUAL_NODE, VIRTUAL_SERVICE)
+    needs = (SERVICE, VIRTUAL_NODE, APP_MESH_SERVICE)
     uses = (VIRTUAL_ROUTER,)
 
     def translate(self, seen: Snapshot) -> Contribution:
         """The rules of the Services that virtual services are named after."""
         mesh: dict[str, tuple[Rule, ...]] = {}
-        for virtual in seen.all(VIRTUAL_SERVICE):
+        for virtual in seen.all(APP_MESH_SERVICE):
             service = service_called(_called(virtual), namespace_of(virtual), seen)
             try:
                 provided = _provided(virtual, seen)

@@ -1,0 +1,1 @@
+"""The parts of an HTTPProxy: conditions and routes."""

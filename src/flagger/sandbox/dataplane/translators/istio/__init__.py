@@ -1,0 +1,1 @@
+"""The parts of Istio's translator: VirtualServices for Services and for the front doors of Istio Gateways."""
