@@ -48,6 +48,7 @@ from flagger.runtime.kinds import CANARY, RELEASE, RELEASE_ACTION
 from flagger.sandbox.apiserver import ApiServer
 from flagger.sandbox.crds import manifests as routing_crds
 from flagger.workloads.checksums import SLIM
+from flagger.workloads.knative import KNATIVE_REVISION
 
 SHOP = "shop"
 WITHIN = 10.0  # seconds that anything eventual may take
@@ -238,8 +239,8 @@ async def lab() -> AsyncIterator[Lab]:
 
 @cache
 def the_definitions() -> list[Object]:
-    """Our CRDs and those of all routers."""
-    resources = {kind.resource for kind in ROUTING}
+    """Our CRDs and those of all routers and targets."""
+    resources = {kind.resource for kind in (*ROUTING, KNATIVE_REVISION)}
     routes = [item for item in routing_crds() if item["metadata"]["name"] in resources]
     return [*crds.manifests(), *routes]
 

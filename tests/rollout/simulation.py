@@ -15,6 +15,7 @@ from typing import Any, assert_never
 from msgspec.structs import replace
 
 from flagger.api.canary import Canary
+from flagger.api.capacity import CapacityLimits
 from flagger.api.gates import is_native
 from flagger.api.model import decode
 from flagger.api.names import FINALIZER
@@ -22,6 +23,8 @@ from flagger.api.quantities import format_time
 from flagger.api.release_action import ActionSpec, ActionState, Identity
 from flagger.api.status import CanaryStatus, Hold
 from flagger.rollout.act import Act, ActResult
+from flagger.rollout.capacity import RETREAT_WITHIN, canary_floor, carried, divides, next_floor, primary_floor
+from flagger.rollout.capacity import bearable as bearable_share
 from flagger.rollout.decide import decide
 from flagger.rollout.effects import (
     Disown,
@@ -58,6 +61,7 @@ from flagger.rollout.repair import Repair, repairs, rightful_split
 from flagger.rollout.state import (
     READY,
     Alert,
+    Autoscaling,
     Decision,
     Event,
     Feature,
@@ -70,6 +74,9 @@ from flagger.runtime.commit import plain
 
 EVERYTHING = frozenset(Feature)
 INTERVAL = timedelta(seconds=30)
+LEAST = 3
+"""What an autoscaler keeps by itself, in pods."""
+LIMITS = CapacityLimits(cool_down=timedelta(minutes=5), max_wait=timedelta(minutes=10))
 START = datetime(2030, 1, 5, 10, 0, tzinfo=UTC)
 BAD_CHECK = "Halt checkout.shop advancement success rate 97.20% < 99%"
 PRIMARY = "checkout-api-primary.shop not ready: "
@@ -84,19 +91,33 @@ class Workload:
     replicas: int = 2
     readiness: Readiness = READY
     previous: str = ""
+    missing: int = 0
+    """Pods that do not serve yet; one always does, as no readiness threshold lets a workload count as ready without."""
+    autoscaling: Autoscaling | None = None
+    floor: int = 0
 
     @property
     def available(self) -> int:
         """Pods that can take requests."""
-        return self.replicas if self.readiness.ready else 0
+        return max(min(1, self.replicas), self.replicas - self.missing) if self.readiness.ready else 0
 
     @property
     def state(self) -> WorkloadState:
         """What a snapshot shows of it; without pods a workload counts as ready."""
         readiness = self.readiness if self.replicas else READY
         return WorkloadState(
-            revision=self.revision, readiness=readiness, replicas=self.replicas, available=self.available
+            revision=self.revision,
+            readiness=readiness,
+            replicas=self.replicas,
+            available=self.available,
+            autoscaling=self.autoscaling,
         )
+
+    def scale(self, load: int) -> None:
+        """What its autoscaler does when the load takes so many pods."""
+        if self.autoscaling is not None and self.replicas:
+            floor = 0 if self.autoscaling.contested else self.floor
+            self.replicas = min(self.autoscaling.most, max(LEAST, floor, load))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +168,10 @@ class World:
         self.finalizers: list[str] = []
         self.deleted_at: datetime | None = None
         self.served_by = "primary"
+        self.capacity: CapacityLimits | None = LIMITS
+        self.load = 0
+        self.scalers_work = True
+        self.overloads: list[str] = []
         self.status = self._parse({}).status
         if initialized:
             self.tick()
@@ -180,6 +205,7 @@ class World:
             hold=self.hold,
             early=self.early,
             images=self.images,
+            capacity=self.capacity,
         )
 
     def act(self, action: str, *, uid: str = "", verified: bool = False, **spec: Any) -> Act:
@@ -202,7 +228,7 @@ class World:
         """One tick, exactly as the runtime does it."""
         seen, verdict, asked = self._conclude()
         for effect in verdict.effects:
-            self._perform(effect)
+            self._perform(effect, verdict.status)
         told = verdict.told
         if verdict.last_calls is not None:
             answers = self._call(verdict.last_calls, seen, asked)
@@ -217,6 +243,7 @@ class World:
     def _conclude(self) -> tuple[Snapshot, Decision, list[str]]:
         self.now += INTERVAL
         self.asked_checks = False
+        self._autoscale()
         seen = self.snapshot()
         if self._repair(seen):
             seen = self.snapshot()
@@ -229,11 +256,27 @@ class World:
         """Somebody deletes the Canary, which has our finalizer."""
         self.finalizers, self.deleted_at = [FINALIZER], self.now
 
+    def autoscaled(self, load: int) -> None:
+        """From now on both sides have autoscalers, and all traffic takes `load` pods."""
+        assert self.primary is not None
+        self.load = load
+        for side in (self.target, self.primary):
+            side.autoscaling = Autoscaling(most=30)
+        self._autoscale()
+
+    def _autoscale(self) -> None:
+        """The autoscalers follow the load, unless they are out of order."""
+        share = self.split.canary if self.split else 0
+        if self.scalers_work:
+            self.target.scale(-(-self.load * share // 100))
+            if self.primary is not None:
+                self.primary.scale(-(-self.load * (100 - share) // 100))
+
     def crash(self, after: int) -> None:
         """A tick that dies after some of its effects, before the status is written."""
         _, verdict, _ = self._conclude()
         for effect in verdict.effects[:after]:
-            self._perform(effect)
+            self._perform(effect, verdict.status)
         self.last_reason = ""
 
     def meddle(self, weight: int) -> None:
@@ -255,6 +298,37 @@ class World:
         primary, canary = self.primary.available if self.primary else 0, self.target.available
         if (split.canary and not canary and primary) or (split.primary and not primary and canary):
             self.outages.append(f"{split} with {primary} primary and {canary} canary pods")
+
+    def _note_overload(self, split: Split) -> None:
+        """Remember a share that a side has no pods for: the canary's at any time, the primary's after promotion."""
+        seen, live = self.snapshot(), self.split or Split(0)
+        side, run = seen.target, self.status.run
+        if side is None or run is None or not divides(seen) or self.status.phase == "Failed":
+            return
+        since = run.short_since
+        late = since is not None and self.now >= since + (RETREAT_WITHIN if run.retreat else LIMITS.max_wait)
+        if self.primary is not None and self.status.phase == "Promoting" and not late:
+            self._note_hurry(seen, live, split)
+        if split.canary <= live.canary or split.mirrored or late or not self.primary_serves:
+            return
+        bearable = carried(seen, side)
+        if side.autoscaling is not None and side.autoscaling.contested:
+            bearable = max(bearable, bearable_share(seen, side, live.canary))
+        if split.canary > bearable:
+            self.overloads.append(f"{live} to {split} with {side.available} of {self.status.run} pods")
+
+    @property
+    def primary_serves(self) -> bool:
+        """Whether the primary has a pod: without one, everybody is better off on the canary."""
+        return self.primary is not None and self.primary.available > 0
+
+    def _note_hurry(self, seen: Snapshot, live: Split, split: Split) -> None:
+        """Remember traffic of a healthy canary that comes home to too few pods."""
+        trusted = self.target.readiness.ready and self.target.revision == self.status.last_applied_spec
+        if seen.primary is None or not trusted or split.primary <= live.primary:
+            return
+        if split.primary > carried(seen, seen.primary):
+            self.overloads.append(f"{live} to {split} with {seen.primary.available} primary pods")
 
     def _record(self, told: tuple[Event | Alert, ...], asked: list[str]) -> Tick:
         return Tick(
@@ -279,6 +353,10 @@ class World:
             if repair is Repair.PRIMARY and self.primary is None:
                 self.primary = Workload(revision=self.target.revision)
                 changed = True
+            if repair is Repair.SCALER and self.primary is not None:
+                self.primary.floor = primary_floor(seen)
+            if repair is Repair.CANARY_SCALER:
+                self.target.floor = canary_floor(seen)
             if repair is Repair.ROUTE and self.features and self.split != rightful_split(seen):
                 self.split, changed = rightful_split(seen), True
         return changed
@@ -311,14 +389,17 @@ class World:
                 break
         return tuple(answers)
 
-    def _perform(self, effect: Effect) -> None:
+    def _perform(self, effect: Effect, status: CanaryStatus) -> None:
         match effect:
             case SetSplit(split):
                 if self.features:
+                    self._note_overload(split)
                     self.split = split
                     self._note_outage(split)
-            case ScaleUp():
-                self.target.replicas = 2
+                self.target.floor = next_floor(self.snapshot(), status, split)
+            case ScaleUp(least):
+                self.target.floor = least or self.target.floor
+                self.target.replicas = max(LEAST, self.target.floor) if self.target.autoscaling else 2
             case ScaleDown():
                 self.target.replicas = 0
             case PromotePrimary(revision, _):
@@ -331,7 +412,9 @@ class World:
                 self.primary.revision = self.primary.previous or self.primary.revision
             case RevertTarget() | HandBackApex() | HandBackRoutes() | Disown() | RemoveFinalizer():
                 self._part(effect)
-            case PauseScaler() | ResumeScaler() | UpdatePrimaryScaler():
+            case PauseScaler():
+                self.target.floor = 0
+            case ResumeScaler() | UpdatePrimaryScaler():
                 pass
             case _:
                 assert_never(effect)

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from msgspec import field
 from msgspec.structs import replace
 
+from flagger.api.capacity import Capacity
 from flagger.api.matching import AnalysisMatch
 from flagger.api.model import Model
 from flagger.api.quantities import duration_or, seconds
@@ -246,6 +247,8 @@ class Analysis(Model):
     """Who is told what happens; the operator's own setting when empty."""
     session_affinity: SessionAffinity | None = None
     """Cookies that keep a client with the version it saw first."""
+    capacity: Capacity = Capacity()
+    """Whether traffic waits for the pods that are to serve it."""
 
     @property
     def strategy(self) -> Strategy:

@@ -4,8 +4,10 @@ import re
 from collections.abc import Sequence
 
 from flagger.api.analysis import TOTAL_WEIGHT, HookType, Metric, Strategy, Webhook
+from flagger.api.capacity import CAPACITY_ANNOTATION, MODES
 from flagger.api.findings import Case, Findings, duration_problem, error, url_problem, warning
 from flagger.api.gates import CONFIRMING, is_native, native_gate
+from flagger.api.quantities import parse_duration
 
 _COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110
 _TOLD_ONLY = frozenset({HookType.EVENT, HookType.POST_ROLLOUT})
@@ -71,6 +73,32 @@ def percentages(case: Case) -> Findings:
     for name, share in shares.items():
         if not 0 <= share <= TOTAL_WEIGHT:
             yield error(f"spec.analysis.{name}", f"{share} is no percentage", "use a number from 0 to 100")
+
+
+def capacity(case: Case) -> Findings:
+    """Warn about times and a mode that cannot be read."""
+    asked = case.canary.spec.analysis.capacity
+    for name, text, used in (
+        ("coolDown", asked.cool_down, "5m"),
+        ("maxWait", asked.max_wait, "the deadline"),
+    ):
+        if text and (problem := _unreadable(text)):
+            yield warning(
+                f"spec.analysis.capacity.{name}", f"{problem}, {used} is used", "write for example 10m"
+            )
+    mode = case.canary.metadata.annotations.get(CAPACITY_ANNOTATION, "")
+    if mode not in ("", *MODES):
+        problem = f"{mode!r} is no mode, {MODES[0]} is used"
+        yield warning(f"metadata.annotations[{CAPACITY_ANNOTATION}]", problem, f"use {' or '.join(MODES)}")
+
+
+def _unreadable(text: str) -> str:
+    """What is wrong with a duration that may be zero; empty when nothing is."""
+    try:
+        parse_duration(text)
+    except ValueError as problem:
+        return str(problem)
+    return ""
 
 
 def selects_someone(case: Case) -> Findings:

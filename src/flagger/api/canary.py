@@ -14,6 +14,7 @@ from flagger.api.analysis import (
     Analysis,
     Strategy,
 )
+from flagger.api.capacity import CAPACITY_ANNOTATION, OFF, CapacityLimits
 from flagger.api.errors import FieldError
 from flagger.api.model import Model, decode
 from flagger.api.names import API_VERSION, ROUTE_REFS
@@ -233,6 +234,12 @@ class Canary(Model):
     def provider(self, default: str) -> str:
         """Return who routes traffic for this Canary; `default` is the operator's setting."""
         return self.spec.provider or default
+
+    def capacity(self, default: str) -> CapacityLimits | None:
+        """Return how traffic follows capacity, None for not at all; `default` is the operator's mode."""
+        capacity, noted = self.spec.analysis.capacity, self.metadata.annotations.get(CAPACITY_ANNOTATION, "")
+        mode = capacity.mode or noted or default
+        return None if mode == OFF else capacity.limits(self.progress_deadline)
 
     def strategy(self, default_provider: str) -> Strategy:
         """Return how a new revision gets traffic with the provider that counts."""

@@ -80,7 +80,7 @@ class RunRecord(Model):
     approved: bool = False
     """The promotion was approved; it is not asked for again."""
     waiting: str = ""
-    """The closed gate that people were told about."""
+    """The closed gate, or the missing capacity, that people were told about."""
     forced: str = ""
     """Who had the remaining steps skipped."""
     retried: bool = False
@@ -91,6 +91,12 @@ class RunRecord(Model):
     """Who has approved what."""
     acts: tuple[ActRecord, ...] = ()
     """What people did in this run, newest last."""
+    size: int = 0
+    """Pods that the primary had before the run; 0 when that is not known."""
+    short_since: Annotated[datetime, Meta(tz=True)] | None = None
+    """Time since which traffic waits for pods."""
+    retreat: str = ""
+    """Why the traffic leaves the side that it was on, as fast as the other one has pods for it."""
 
 
 class CanaryStatus(Model):

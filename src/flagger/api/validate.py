@@ -36,6 +36,7 @@ RULES: Sequence[Rule] = (
     analysis_rules.ladder_end,
     analysis_rules.max_weight,
     analysis_rules.percentages,
+    analysis_rules.capacity,
     analysis_rules.selects_someone,
     analysis_rules.session_cookies,
     analysis_rules.metrics,

@@ -15,8 +15,8 @@ from flagger.api.status import ActRecord, CanaryStatus
 from flagger.rollout import endings, record
 from flagger.rollout.act import Act, ActResult, Answer, Order, applied, pending, refused, superseded
 from flagger.rollout.act_table import NO_EFFECT, Carry, Noted, meaning
+from flagger.rollout.capacity import ANALYSING
 from flagger.rollout.facts import Facts, Permission, Permit
-from flagger.rollout.guards import ANALYSING
 from flagger.rollout.pins import misplaced
 from flagger.rollout.state import Alert, Announcement, Decision, Event, Severity, Snapshot
 from flagger.rollout.waits import found_closed, over

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from flagger.api.phases import without_rejection
 from flagger.rollout import acts, adoption, farewell, guards, initialize, ordered, start, strategies
 from flagger.rollout.affinity import with_cookies
+from flagger.rollout.capacity import grown
 from flagger.rollout.facts import Facts, Need
 from flagger.rollout.gates import rollback_refusals
 from flagger.rollout.state import Decision, Snapshot
@@ -27,6 +28,7 @@ RULES: Sequence[Rule] = (
     start.withdrawn,
     start.idle,
     guards.unsupported,
+    guards.retreating,  # a rollback that has begun is not asked about again
     guards.primary_unready,  # never start, restart or advance over a primary that can't serve
     guards.new_revision,  # before the canary's readiness, so that a broken canary can be fixed forward
     guards.rollback_requested,
@@ -66,6 +68,7 @@ def _ruled(seen: Snapshot, facts: Facts) -> Need | Decision:
         if isinstance(verdict, Decision) and seen.deleting:
             return verdict  # with its finalizer a Canary goes, so its status is not touched up
         if isinstance(verdict, Decision):
+            verdict = verdict.with_status(grown(seen, verdict.status))
             return with_cookies(seen, _accepted(seen, verdict.after(*rollback_refusals(seen, facts))))
         if verdict is not None:
             return verdict

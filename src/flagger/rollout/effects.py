@@ -19,7 +19,9 @@ class SetSplit:
 
 @dataclass(frozen=True, slots=True)
 class ScaleUp:
-    """Bring the target from zero to its working size."""
+    """Bring the target from zero to its working size; `least` is that of an autoscaled one, 0 its own minimum."""
+
+    least: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from flagger.api.phases import Phase
 from flagger.rollout import record, strategies
 from flagger.rollout.act import Act, ActResult, Order, applied
 from flagger.rollout.analysis import examine, opening
+from flagger.rollout.capacity import ANALYSING
 from flagger.rollout.effects import SetSplit
 from flagger.rollout.facts import Facts, Need
-from flagger.rollout.guards import ANALYSING
 from flagger.rollout.plan import Plan, plan
 from flagger.rollout.state import AWAY, HOME, Alert, Decision, Event, Severity, Snapshot, Split
 from flagger.rollout.strategies import remembering

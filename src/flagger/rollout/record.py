@@ -45,6 +45,7 @@ def run_started(seen: Snapshot, revision: str) -> CanaryStatus:
         number=next_run(seen.status),
         revision=revision,
         started=seen.now,
+        size=seen.primary.replicas if seen.primary else 0,
         hold=before.hold,
         acts=tuple(act for act in before.acts if act.uid in asked),  # whose answer may not be known yet
     )

@@ -18,6 +18,7 @@ class Repair(StrEnum):
     EARLY_ROUTE = "routing objects that pods need before they start"
     PRIMARY = "primary workload"
     SCALER = "primary autoscaler"
+    CANARY_SCALER = "autoscaler of the target"
     APEX = "apex Service"
     ROUTE = "routing objects"
     KEEP = "what stays with the target when the Canary is deleted"
@@ -47,6 +48,7 @@ def repairs(seen: Snapshot) -> Iterator[Repair]:
     if waits and not (seen.primary is not None and seen.primary.readiness.ready):
         return
     yield Repair.SCALER
+    yield Repair.CANARY_SCALER
     yield Repair.APEX
     yield Repair.ROUTE
     yield Repair.KEEP

@@ -6,6 +6,7 @@ from flagger.api.analysis import HookType
 from flagger.api.phases import IDLE, Phase
 from flagger.rollout import record
 from flagger.rollout.act import ActResult, Order, applied
+from flagger.rollout.capacity import next_floor
 from flagger.rollout.effects import ResumeScaler, ScaleUp, SetSplit
 from flagger.rollout.facts import Facts, HookCalls
 from flagger.rollout.gates import gate
@@ -47,11 +48,12 @@ def start(seen: Snapshot, facts: Facts) -> HookCalls | Decision | None:
         reason = f"waiting for approval {asked.refusal.name}"
         return _await_approval(seen, reason, asked.waiting(seen))
     text = f"New revision detected! Scaling up {seen.target_name}"
+    status = record.run_started(seen, seen.target.revision)
     home = () if seen.split == HOME else (SetSplit(HOME),)
     return Decision(
         reason=text,
-        effects=(*home, ResumeScaler(), ScaleUp()),
-        status=record.run_started(seen, seen.target.revision),
+        effects=(*home, ResumeScaler(), ScaleUp(next_floor(seen, status, HOME))),
+        status=status,
         told=(
             *asked.told,
             Event(text, phase=Phase.PROGRESSING),

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Self
 
 from flagger.api.canary import Canary
+from flagger.api.capacity import CapacityLimits
 from flagger.api.errors import FieldError
 from flagger.api.names import FINALIZER
 from flagger.api.phases import Phase
@@ -88,18 +89,30 @@ class Readiness:
 READY = Readiness(ready=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Autoscaling:
+    """How far an autoscaler may go: at most to `most` pods.
+
+    `contested` means that somebody takes back the minimum that we gave it, so that it follows its load alone.
+    """
+
+    most: int
+    contested: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadState:
     """The target or the primary as it stands now.
 
     `revision` is the hash of what would be released, `replicas` the number of pods wanted, `available` that of
-    pods that can take requests.
+    pods that can take requests. `autoscaling` is None without an autoscaler.
     """
 
     revision: str
     readiness: Readiness
     replicas: int = 1
     available: int = 0
+    autoscaling: Autoscaling | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +127,7 @@ class Snapshot:
     `acts` are what people want done, oldest first; `order` is the one of them that this tick may carry out.
     `hold` is the pause that the object itself asks for. `early` says that an act, not time, brought the tick.
     `images` are those of the target, where an act asks for one.
+    `capacity` says how traffic follows capacity, None that it doesn't.
     """
 
     canary: Canary
@@ -135,6 +149,7 @@ class Snapshot:
     hold: Hold | None = None
     early: bool = False
     images: frozenset[str] = frozenset()
+    capacity: CapacityLimits | None = None
 
     @property
     def phase(self) -> Phase:
@@ -210,6 +225,7 @@ class Wait(StrEnum):
     PRIMARY = "primary"
     TARGET = "target"
     ROUTE = "route"
+    CAPACITY = "capacity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,12 +10,13 @@ from dataclasses import replace
 
 from flagger.api.analysis import HookType, Strategy
 from flagger.api.phases import Phase
-from flagger.rollout import endings, record
+from flagger.rollout import endings, governor, record
 from flagger.rollout.analysis import Passed, examine
+from flagger.rollout.capacity import ANALYSING
 from flagger.rollout.effects import PromotePrimary, SetSplit, UpdatePrimaryScaler
 from flagger.rollout.facts import Facts, HookCalls, Need
 from flagger.rollout.gates import Gate, gate
-from flagger.rollout.guards import ANALYSING
+from flagger.rollout.guards import deadline_exceeded
 from flagger.rollout.plan import Plan, plan
 from flagger.rollout.state import AWAY, HOME, Decision, Event, Feature, Snapshot, Split, Wait
 from flagger.rollout.steps import step_home
@@ -41,7 +42,18 @@ def _move(seen: Snapshot, facts: Facts, course: Plan) -> Need | Decision:
     move = COURSES[course.strategy](seen, facts, course)
     if not isinstance(move, Decision):
         return move
-    return remembering(seen, move, passed)
+    return remembering(seen, _governed(seen, move), passed)
+
+
+def _governed(seen: Snapshot, move: Decision) -> Decision:
+    """The move, or the wait for the pods that it takes."""
+    target = next((effect.split for effect in move.effects if isinstance(effect, SetSplit)), HOME)
+    lack = governor.shortage(seen, target)
+    if not lack:
+        return move
+    return (
+        governor.hold(seen, lack, target) if governor.patient(seen, target) else deadline_exceeded(seen, lack)
+    )
 
 
 def remembering(seen: Snapshot, move: Decision, passed: Passed) -> Decision:
@@ -143,6 +155,10 @@ def bring_home(seen: Snapshot, _: Facts) -> Decision | None:
         return Decision(reason="the primary has all traffic", effects=(scaler,), status=arrived)
     step = seen.canary.spec.analysis.step_weight_promotion if _trusted(seen) else 0
     target = Split(step_home(split.canary, step))
+    part = governor.homeward(seen, target) if _trusted(seen) else target
+    if part != target:
+        move = governor.slowed(seen, part, target)
+        return replace(move, effects=(scaler, *move.effects))
     text = (
         f"Advance {seen.name} primary weight {target.primary}" if step else "Routing all traffic to primary"
     )

@@ -21,10 +21,11 @@ from flagger.kube.errors import (
 )
 from flagger.kube.lease import LeaseLost
 from flagger.kube.objects import Object, name_of, namespace_of
+from flagger.rollout.capacity import held_until
 from flagger.rollout.decide import decide
 from flagger.rollout.facts import Facts
 from flagger.rollout.gates import last_reports
-from flagger.rollout.state import Announcement, Decision, Event, Wait
+from flagger.rollout.state import Announcement, Decision, Event, Snapshot, Wait
 from flagger.rollout.waits import over
 from flagger.routing.base import RouteError
 from flagger.runtime.announce import announce, shown
@@ -45,6 +46,10 @@ from flagger.runtime.world import World
 from flagger.workloads.base import SupersededError, TargetError
 
 log = structlog.get_logger(__name__)
+
+PODS_WITHIN = (
+    10.0  # seconds between two looks at traffic that has to leave a side, and waits for pods to do so
+)
 
 PASSING = (AlreadyExists, Conflict, ServerTimeout, TooManyRequests, Unreachable)
 """Failures that go away by themselves: nobody has to be told of them."""
@@ -202,8 +207,12 @@ class Advance:
         moves = not rests and (waits or phase in ACTIVE | INITIAL)
         if seen.seen.deleting:
             moves = waits or bool(decision.effects)
-        times = [self._rhythm(memory, seen, decision)] if moves else []
-        return min((*times, *moments(seen.seen, decision, self._interval(canary))), default=None)
+        times = list(moments(seen.seen, decision, self._interval(canary)))
+        if moves:
+            times.append(self._rhythm(memory, seen, decision))
+        elif not rests and (left := until_released(seen.seen, decision)) is not None:
+            times.append(left)
+        return min(times, default=None)
 
     def _rhythm(self, memory: Memory, seen: View, decision: Decision) -> float:
         """Seconds to the next tick of a run; one that an act brought early doesn't move it."""
@@ -211,7 +220,7 @@ class Advance:
         if seen.seen.early and memory.due is not None and not (decision.effects or decision.examined):
             return max(0.0, (memory.due - now).total_seconds())
         memory.due = now + timedelta(seconds=interval)
-        return interval
+        return min(interval, PODS_WITHIN) if decision.waits_for is Wait.CAPACITY else interval
 
     def _interval(self, canary: Canary) -> float:
         return canary.interval(self._world.settings.analysis_interval_floor).total_seconds()
@@ -223,3 +232,10 @@ async def conclude(world: World, seen: View) -> Decision:
     while not isinstance(verdict := decide(seen.seen, facts), Decision):
         facts = await observe(world, seen, facts, verdict)
     return verdict
+
+
+def until_released(seen: Snapshot, decision: Decision) -> float | None:
+    """Seconds until the autoscalers of a run that is over are left to themselves, if that is still to come."""
+    until = held_until(decision.status, seen)
+    left = (until - seen.now).total_seconds() if until else 0.0
+    return left if left > 0 else None

@@ -137,6 +137,9 @@ def plain_run(run: RunRecord) -> Object:
         "hold": plain_model(run.hold) if run.hold else None,
         "approvals": [plain_model(approval) for approval in run.approvals],
         "acts": [plain_model(act) for act in run.acts],
+        "size": run.size,
+        "shortSince": format_time(run.short_since) if run.short_since else "",
+        "retreat": run.retreat,
     }
     return {name: value for name, value in known.items() if value}
 

@@ -7,6 +7,7 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from flagger.api.status import CanaryStatus
+from flagger.rollout.capacity import next_floor, primary_floor
 from flagger.rollout.effects import (
     Effect,
     Farewell,
@@ -23,7 +24,7 @@ from flagger.rollout.state import Feature, Split
 from flagger.runtime.finalize import part
 from flagger.runtime.snapshot import View
 from flagger.runtime.world import World
-from flagger.workloads.scalers import ensure_primary_scaler, pause_scaler, resume_scaler
+from flagger.workloads.scalers import ensure_primary_scaler, hold_target, pause_scaler, resume_scaler
 
 
 async def perform(world: World, view: View, effect: Effect, status: CanaryStatus) -> None:
@@ -42,7 +43,10 @@ async def perform(world: World, view: View, effect: Effect, status: CanaryStatus
     match effect:
         case SetSplit(split):
             await _route(world, view, split, status)
-        case ScaleUp():
+            await hold_target(world.cluster, canary, next_floor(view.seen, status, split))
+        case ScaleUp(least):
+            if least:
+                await hold_target(world.cluster, canary, least)
             await workload.scale_up(canary)
         case ScaleDown():
             await workload.scale_down(canary)
@@ -51,7 +55,7 @@ async def perform(world: World, view: View, effect: Effect, status: CanaryStatus
         case RestorePrimary():
             await workload.restore(canary)
         case UpdatePrimaryScaler():
-            await ensure_primary_scaler(world.cluster, canary, update=True)
+            await ensure_primary_scaler(world.cluster, canary, update=True, floor=primary_floor(view.seen))
         case PauseScaler():
             await pause_scaler(world.cluster, canary)
         case ResumeScaler():

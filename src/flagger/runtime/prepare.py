@@ -6,13 +6,14 @@ from msgspec.structs import replace
 
 from flagger.api.phases import INITIAL
 from flagger.rollout.affinity import pinned
+from flagger.rollout.capacity import canary_floor, primary_floor
 from flagger.rollout.repair import Repair, repairs, rightful_split
 from flagger.routing.base import Router
 from flagger.runtime.belongings import keep
 from flagger.runtime.finalize import set_finalizer
 from flagger.runtime.snapshot import View
 from flagger.runtime.world import World
-from flagger.workloads.scalers import ensure_primary_scaler
+from flagger.workloads.scalers import ensure_primary_scaler, hold_target
 
 
 async def prepare(world: World, view: View) -> bool:
@@ -44,7 +45,9 @@ async def _mend(world: World, view: View, repair: Repair) -> None:
         case Repair.PRIMARY:
             await view.workload.ensure_primary(canary, refresh=view.seen.phase in INITIAL)
         case Repair.SCALER:
-            await ensure_primary_scaler(world.cluster, canary, update=False)
+            await ensure_primary_scaler(world.cluster, canary, update=False, floor=primary_floor(view.seen))
+        case Repair.CANARY_SCALER:
+            await hold_target(world.cluster, canary, canary_floor(view.seen))
         case Repair.EARLY_ROUTE if router is not None and router.early:
             await world.routes.precede(canary, router)
         case Repair.ROUTE if router is not None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from flagger.api.analysis import INTERVAL_FLOOR
+from flagger.api.capacity import ENFORCE, MODES
 from flagger.api.quantities import format_duration, parse_duration
 from flagger.kube.lease import Terms
 from flagger.outbound import Proxies
@@ -75,6 +76,11 @@ class Settings:
         "safe",
         "which acts are applied though nobody vouches for who asks: safe (pause and abort), all or none",
         one_of=("safe", "all", "none"),
+    )
+    capacity: str = _flag(
+        ENFORCE,
+        "enforce: traffic moves only to sides with pods for it, off: at once, as upstream",
+        one_of=MODES,
     )
     log_level: str = _flag("debug", "debug, info, warn, error, fatal or panic; anything else is info")
     zap_encoding: str = _flag("json", "log lines as json or console", one_of=("json", "console"))

@@ -85,6 +85,7 @@ async def view(world: World, stored: Object, canary: Canary, last_reason: str) -
         trouble=trouble,
         last_reason=last_reason,
         problems=problems,
+        capacity=canary.capacity(world.settings.capacity),
     )
     if router is not None and not problems:
         seen = await _with_split(world, seen, router)
@@ -106,6 +107,8 @@ async def has_come(world: World, before: View, wait: Wait | None) -> bool:
             return seen.target is not None and seen.target.readiness.ready
         case Wait.ROUTE:
             return seen.split is not None
+        case Wait.CAPACITY:
+            return (before.seen.target, before.seen.primary) != (seen.target, seen.primary)
         case _:
             assert_never(wait)
 

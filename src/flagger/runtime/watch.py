@@ -154,6 +154,8 @@ class Watch:
             return canary.status.phase not in ACTIVE or wait is not None
         if old is not None and not primary and workload.revision_of(old) != workload.revision_of(new):
             return True
+        if wait is Wait.CAPACITY:
+            return True
         if wait is not (Wait.PRIMARY if primary else Wait.TARGET):
             return False
         return workload.readiness(canary, new, self._world.clock()).ready

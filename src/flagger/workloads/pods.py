@@ -11,7 +11,7 @@ from flagger.api.canary import Canary
 from flagger.api.phases import ACTIVE
 from flagger.kube.apply import merge_patch, retry_on_conflict
 from flagger.kube.cluster import Cluster
-from flagger.kube.objects import Kind, Object, annotations_of, labels_of, uid_of
+from flagger.kube.objects import Kind, Object, annotations_of, labels_of, name_of, uid_of
 from flagger.rollout.state import Readiness, WorkloadState
 from flagger.workloads.adoption import is_copy
 from flagger.workloads.base import Options, Sighting, SupersededError, TargetError
@@ -31,6 +31,7 @@ from flagger.workloads.primary import (
     promoted_spec,
 )
 from flagger.workloads.revision import hash_of
+from flagger.workloads.scalers import autoscaling_of
 
 
 class PodWorkload(ABC):
@@ -91,8 +92,8 @@ class PodWorkload(ABC):
         target, primary = await self._target(canary), await self._primary(canary)
         scan = await self._configs.scan(canary, target["spec"]["template"])
         return Sighting(
-            target=self._state(canary, target, now, self.revision_of(target)),
-            primary=self._state(canary, primary, now, self._runs(canary, target, primary))
+            target=await self._state(canary, target, now, self.revision_of(target)),
+            primary=await self._state(canary, primary, now, self._runs(canary, target, primary))
             if primary
             else None,
             selector=find_selector(target, self._options.labels),
@@ -189,10 +190,17 @@ class PodWorkload(ABC):
     async def _primary(self, canary: Canary) -> Object | None:
         return await self._cluster.get(self.kind, canary.namespace, canary.primary_name)
 
-    def _state(self, canary: Canary, workload: Object, now: datetime, revision: str) -> WorkloadState:
+    async def _state(self, canary: Canary, workload: Object, now: datetime, revision: str) -> WorkloadState:
         replicas, available = self._size(workload)
         ready = self.readiness(canary, workload, now)
-        return WorkloadState(revision=revision, readiness=ready, replicas=replicas, available=available)
+        primary = name_of(workload) == canary.primary_name
+        return WorkloadState(
+            revision=revision,
+            readiness=ready,
+            replicas=replicas,
+            available=available,
+            autoscaling=await autoscaling_of(self._cluster, canary, primary=primary),
+        )
 
     def _draft(self, canary: Canary, target: Object, tracked: Mapping[str, str] | None) -> Draft:
         return Draft(
