@@ -41,7 +41,7 @@ def gateway_world(
         GATEWAY: [gateway or a_gateway()],
         HTTP_ROUTE: list(routes),
     }
-    by_name = {kind.kind: kind for kind in KINDS}
+    by_name = {kind.kind: kind for kind in reversed(KINDS)}  # of equal names the first counts
     for name, found in more.items():
         objects[by_name[name]] = objects.get(by_name[name], []) + found
     return a_snapshot(objects, **(site or {}))
