@@ -1,6 +1,6 @@
 # The two commands of the README: `make demo` and `make test`. Each does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test e2e lint bench crds lock providers
+.PHONY: help demo demo-down test e2e lint bench crds lock docs
 
 BIN := .venv/bin
 
@@ -33,15 +33,9 @@ bench: ## measure; results go to docs/performance.md
 	@tools/setup.sh dev
 	@$(BIN)/python -m bench
 
-crds: ## write deploy/crds and deploy/admission from the models
+crds: ## write deploy/crds from the models
 	@tools/setup.sh dev
 	@$(BIN)/python -m flagger.api.crds deploy/crds
-	@$(BIN)/python -m flagger.api.admission deploy/admission/release-actions.yaml
-
-providers: ## prove every provider with real requests; writes docs/providers.md
-	@tools/setup.sh dev
-	@MATRIX=.matrix.json $(BIN)/pytest -q tests/e2e/test_providers.py
-	@$(BIN)/python tools/provider_matrix.py .matrix.json docs/providers.md
 
 lock: ## resolve the dependencies anew
 	@tools/lock.sh

@@ -25,12 +25,9 @@ from bench.report import Result, document, table
 BENCHMARKS = (
     "operator_idle",
     "operator_ticks",
-    "operator_crowd",
-    "slow_receivers",
     "operator_start",
     "core",
     "templating",
-    "metric_queries",
     "kube_client",
     "peer_clients",
     "apiserver",

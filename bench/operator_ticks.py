@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 from bench.figures import Figure, at_most, quantile
@@ -111,7 +112,11 @@ def _ticks(asked: Asked) -> int:
 def _figures(
     asked: Asked, operators: list[float], servers: list[float], done: list[int], memory: float
 ) -> list[Figure]:
-    lags = asked.lags(INTERVAL)
+    lags = [
+        max(0.0, later - earlier - INTERVAL) * 1000
+        for times in asked.times.values()
+        for earlier, later in pairwise(times)
+    ]
     of = f"{MANY} Canaries at {INTERVAL:.0f} s"
     late = "how much later than an interval after the last one a tick asks for metrics"
     seconds = f"{SLICES} times {SLICE:.0f} s"

@@ -11,9 +11,9 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.processes import Process, python
@@ -32,15 +32,11 @@ LABEL = "revision"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How the Canaries release: `interval` between two ticks, percent by which the weight grows.
-
-    `extra` holds further fields of the analysis by the name of the target.
-    """
+    """How the Canaries release: `interval` between two ticks, percent by which the weight grows."""
 
     interval: str = "1m"
     step: int = 10
     most: int = 50
-    extra: Mapping[str, Object] = field(default_factory=dict)
 
 
 class Site:
@@ -209,7 +205,6 @@ def canary(number: int, pace: Pace) -> Object:
             {"name": "request-success-rate", "interval": "1m", "thresholdRange": {"min": 99}},
             {"name": "request-duration", "interval": "1m", "thresholdRange": {"max": 500}},
         ],
-        **pace.extra.get(target(number), {}),
     }
     service = {
         "port": 9898,

@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import pairwise
 
 from aiohttp import web
 
@@ -19,20 +18,10 @@ class Asked:
 
     def __init__(self) -> None:
         self.times: dict[str, list[float]] = {}
-        self.queries = 0
-
-    def lags(self, interval: float) -> list[float]:
-        """How much later than `interval` seconds after the last one each tick asked, in milliseconds."""
-        return [
-            max(0.0, later - earlier - interval) * 1000
-            for times in self.times.values()
-            for earlier, later in pairwise(times)
-        ]
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer an instant query."""
         now = time.monotonic()
-        self.queries += 1
         query = request.query.get("query", "")
         is_rate = "histogram_quantile" not in query
         found = _POD.search(query)
@@ -43,10 +32,6 @@ class Asked:
             result[0]["value"] = [0, "1"]
         return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
 
-    async def count(self, _: web.Request) -> web.Response:
-        """Say how many queries there were."""
-        return web.json_response(self.queries)
-
 
 @asynccontextmanager
 async def metrics_server() -> AsyncIterator[tuple[str, Asked]]:
@@ -54,7 +39,6 @@ async def metrics_server() -> AsyncIterator[tuple[str, Asked]]:
     asked = Asked()
     app = web.Application()
     app.router.add_get("/api/v1/query", asked.answer)
-    app.router.add_get("/count", asked.count)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:

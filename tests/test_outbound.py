@@ -15,11 +15,11 @@ from flagger.outbound import (
     Failure,
     Outbound,
     OutboundError,
+    Proxies,
     basic,
     excerpt,
     shown_address,
 )
-from flagger.proxies import Proxies
 from tests.fakes.scripted import Reply, ScriptedServer, self_signed
 
 SECOND = timedelta(seconds=1)

@@ -5,10 +5,11 @@ One place for time limits, size caps, redirects, TLS and proxies, and for messag
 
 import asyncio
 import base64
+import ipaddress
 import os
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,8 +20,6 @@ from typing import Self
 import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
-
-from flagger.proxies import Proxies
 
 MIB = 1024 * 1024
 EXCERPT = 512  # characters of a body that may be shown; an Event's message must stay below 1 kB
@@ -74,8 +73,8 @@ class Call:
     """At the cap: keep what fits and hang up (True), or raise `Failure.TOO_LARGE` (False)."""
     redirects: int = 0
     """How many redirects are followed; GET only. Headers stay behind when the origin changes."""
-    verify: bool | ssl.SSLContext = True
-    """Whether the server's certificate has to be valid, or what decides that."""
+    verify: bool = True
+    """Whether the server's certificate has to be valid."""
     proxy: str = ""
     """Proxy URL of this call; empty means what `Proxies` says."""
     fresh: bool = False
@@ -102,6 +101,36 @@ class Answer:
         return f"{self.status} {excerpt(self.reason.encode(), limit=60)}".strip()
 
 
+@dataclass(frozen=True, slots=True)
+class Proxies:
+    """Which proxy serves which URL; the rules of Go's `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`."""
+
+    http: str = ""
+    https: str = ""
+    exempt: tuple[str, ...] = ()
+    """Entries of NO_PROXY: `*`, host, `.domain`, address or CIDR, each with an optional port."""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+        """Read the three variables, upper case first."""
+
+        def value(name: str) -> str:
+            return environ.get(name.upper()) or environ.get(name, "")
+
+        entries = tuple(entry.strip().lower() for entry in value("no_proxy").split(",") if entry.strip())
+        return cls(value("http_proxy"), value("https_proxy"), entries)
+
+    def for_url(self, url: URL) -> str | None:
+        """Return the proxy for `url`, or None for a direct connection. Loopback is always direct."""
+        proxy = self.https if url.scheme == "https" else self.http
+        host = (url.host or "").lower().rstrip(".")
+        if not proxy or host == "localhost" or _is_loopback(host):
+            return None
+        if any(_exempts(entry, host, url.port) for entry in self.exempt):
+            return None
+        return proxy if "://" in proxy else f"http://{proxy}"
+
+
 class Outbound:
     """A pool of connections for outgoing calls; use it as an async context manager."""
 
@@ -122,9 +151,7 @@ class Outbound:
         self._sessions = {fresh: self._session(fresh=fresh) for fresh in (False, True)}
         return self
 
-    def _session(
-        self, *, fresh: bool, traces: list[aiohttp.TraceConfig] | None = None
-    ) -> aiohttp.ClientSession:
+    def _session(self, *, fresh: bool) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
             limit=0,  # only per host: receivers that hang must not use up the connections of others
             limit_per_host=self._per_host,
@@ -133,8 +160,7 @@ class Outbound:
             force_close=fresh,
         )
         agent = {"User-Agent": "flagger"} | ({"Connection": "close"} if fresh else {})
-        jar = aiohttp.DummyCookieJar()
-        return aiohttp.ClientSession(connector=connector, cookie_jar=jar, headers=agent, trace_configs=traces)
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=agent)
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
@@ -161,42 +187,6 @@ class Outbound:
                 url = following
         raise OutboundError(Failure.PROTOCOL, _name(call), f"more than {call.redirects} redirects")
 
-    async def talk(
-        self, call: Call, said: Iterable[str], is_last: Callable[[str | bytes], bool]
-    ) -> list[str | bytes]:
-        """Open a WebSocket, say something, and return what is heard up to the last message or the hang-up.
-
-        The limits of the call are those of the whole conversation.
-
-        Raises:
-            OutboundError: no connection, or no end within the limits.
-        """
-        url, heard, size = _parse(call), [], 0
-        async with (
-            _translated(call),
-            asyncio.timeout(call.within.total_seconds()),
-            self._session(fresh=False, traces=[_without_redirects(call)]) as session,
-            session.ws_connect(
-                url.with_user(None),
-                headers=_headers(call, url),
-                ssl=call.verify,
-                proxy=call.proxy or self._proxies.for_url(url),
-                max_msg_size=call.max_body,
-            ) as socket,
-        ):
-            for text in said:
-                await socket.send_str(text)
-            async for message in socket:
-                if message.type is aiohttp.WSMsgType.ERROR:
-                    raise OutboundError(Failure.PROTOCOL, _name(call), "the conversation broke off")
-                heard.append(message.data)
-                size += len(message.data)
-                if size > call.max_body:
-                    raise _too_large(call)
-                if is_last(message.data):
-                    break
-        return heard
-
     async def _exchange(self, call: Call, url: URL) -> Answer:
         """Send one request and read the response up to the cap."""
         if not self._sessions:
@@ -216,7 +206,9 @@ class Outbound:
             if cut:
                 response.close()  # the rest of the body must not be waited for
                 if not call.cut:
-                    raise _too_large(call)
+                    raise OutboundError(
+                        Failure.TOO_LARGE, _name(call), f"the answer is larger than {call.max_body} bytes"
+                    )
             received = {name.lower(): value for name, value in response.headers.items()}
             return Answer(response.status, response.reason or "", MappingProxyType(received), body, cut)
 
@@ -236,21 +228,6 @@ def shown_address(url: str) -> str:
     """Return `url` without user info, query and fragment, for messages."""
     bare = re.split(r"[?#]", url, maxsplit=1)[0]
     return re.sub(r"//.*@", "//", excerpt(bare))
-
-
-def _without_redirects(call: Call) -> aiohttp.TraceConfig:
-    """Return what keeps a conversation from going on elsewhere, where its first words would be heard."""
-
-    async def refuse(*_: object) -> None:
-        raise OutboundError(Failure.PROTOCOL, _name(call), "there is no WebSocket, but a redirect")
-
-    trace = aiohttp.TraceConfig()
-    trace.on_request_redirect.append(refuse)
-    return trace
-
-
-def _too_large(call: Call) -> OutboundError:
-    return OutboundError(Failure.TOO_LARGE, _name(call), f"the answer is larger than {call.max_body} bytes")
 
 
 async def _read(content: aiohttp.StreamReader, cap: int) -> tuple[bytes, bool]:
@@ -336,10 +313,6 @@ async def _translated(call: Call) -> AsyncIterator[None]:
         raise OutboundError(Failure.REFUSED, name, f"the proxy answered {error.status}") from error
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
         raise OutboundError(Failure.ADDRESS, name, "is not a valid http or https URL") from error
-    except aiohttp.WSServerHandshakeError as error:
-        raise OutboundError(
-            Failure.PROTOCOL, name, f"there is no WebSocket, the answer was {error.status}"
-        ) from error
     except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as error:
         raise OutboundError(Failure.PROTOCOL, name, "the answer is not valid HTTP or broke off") from error
     except (aiohttp.ClientError, OSError) as error:
@@ -364,3 +337,36 @@ def _os_problem(error: OSError) -> str:
 
 def _span(duration: timedelta) -> str:
     return f"{duration.total_seconds():g}s"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _exempts(entry: str, host: str, port: int | None) -> bool:
+    """Tell whether a NO_PROXY entry covers `host` (lower case) and `port`."""
+    if entry == "*":
+        return True
+    network = _network(entry)
+    if network is not None:
+        try:
+            return ipaddress.ip_address(host) in network
+        except ValueError:
+            return False
+    name, _, wanted = entry.partition(":")
+    if wanted and wanted != str(port):
+        return False
+    name = name.removeprefix("*")
+    if name.startswith("."):
+        return host.endswith(name)
+    return host == name or host.endswith(f".{name}")
+
+
+def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        return None

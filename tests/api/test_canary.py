@@ -16,7 +16,6 @@ from flagger.api.analysis import (
     ThresholdRange,
     Webhook,
 )
-from flagger.api.capacity import CapacityLimits
 from flagger.api.references import CrossNamespaceRef, Key
 from tests.api.examples import AB, BLUE_GREEN, GONE, WEIGHTED, a_canary
 
@@ -69,36 +68,6 @@ def test_interval(text: str, floor: int, length: int) -> None:
 def test_progress_deadline(value: Any, length: int) -> None:
     """Ten minutes unless given; zero and negative values are meant."""
     assert a_canary(spec__progressDeadlineSeconds=value).progress_deadline == length * SECOND
-
-
-@pytest.mark.parametrize(
-    ("field", "annotation", "default", "enforced"),
-    [
-        ("", "", "enforce", True),
-        ("", "", "off", False),
-        ("", "off", "enforce", False),
-        ("", "enforce", "off", True),
-        ("enforce", "off", "off", True),
-        ("off", "enforce", "enforce", False),
-        ("", "on", "off", True),
-    ],
-)
-def test_whether_traffic_waits_for_pods(field: str, annotation: str, default: str, enforced: bool) -> None:
-    """The field counts before the annotation, that before the operator's flag; an unreadable one is the safe one."""
-    annotations = {"release.flagger.app/capacity": annotation} if annotation else {}
-    mode = {"mode": field} if field else {}
-    canary = a_canary(metadata__annotations=annotations, spec__analysis__capacity=mode)
-
-    assert (canary.capacity(default) is not None) is enforced
-
-
-def test_times_of_capacity() -> None:
-    """Five minutes of cool-down; a step waits as long as a workload may take to get ready."""
-    plain = a_canary(spec__progressDeadlineSeconds=90).capacity("enforce")
-    given = a_canary(spec__analysis__capacity={"coolDown": "0s", "maxWait": "2m"}).capacity("enforce")
-
-    assert plain == CapacityLimits(cool_down=300 * SECOND, max_wait=90 * SECOND)
-    assert given == CapacityLimits(cool_down=0 * SECOND, max_wait=120 * SECOND)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from flagger.api.names import GROUP, VERSION
 from flagger.kube.client import Client
 from flagger.kube.errors import Invalid, KindMissing
 from flagger.kube.objects import CRD, NAMESPACE, Kind
-from flagger.runtime.kinds import RELEASE, RELEASE_ACTION
 from tests.api.examples import (
     AB,
     ALERT_PROVIDER,
@@ -35,22 +34,6 @@ KINDS = {
         ("MetricTemplate", "metrictemplates"),
         ("AlertProvider", "alertproviders"),
     )
-} | {kind.kind: kind for kind in (RELEASE, RELEASE_ACTION)}
-ACT: Object = {
-    "apiVersion": RELEASE_ACTION.api_version,
-    "kind": "ReleaseAction",
-    "metadata": {"name": "checkout-approve", "namespace": "shop"},
-    "spec": {
-        "canary": "checkout",
-        "action": "approve",
-        "gate": "promotion",
-        "scope": "gate",
-        "pin": {"run": 43, "revision": "6c85d7b4f9"},
-        "until": "2030-01-05T18:00:00Z",
-        "reason": "CHG-1234",
-        "requestedBy": {"username": "ana@shop.example", "groups": ["release-managers"]},
-        "via": "cli",
-    },
 }
 
 
@@ -71,7 +54,7 @@ async def client(control_plane: ControlPlane) -> AsyncIterator[Client]:
 async def served(client: Client, kind: Kind) -> None:
     """Wait until the kind is served: a new definition takes a moment."""
     while True:
-        definition = await client.get(CRD, kind.resource)
+        definition = await client.get(CRD, f"{kind.plural}.{GROUP}")
         conditions = definition.get("status", {}).get("conditions") or []
         if {"type": "Established", "status": "True"}.items() <= _of_type(conditions, "Established").items():
             return
@@ -105,8 +88,8 @@ async def test_takes_the_definitions(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "obj",
-    [WEIGHTED, BLUE_GREEN, AB, METRIC_TEMPLATE, ALERT_PROVIDER, ACT],
-    ids=["weighted", "blue-green", "a/b", "template", "alerts", "act"],
+    [WEIGHTED, BLUE_GREEN, AB, METRIC_TEMPLATE, ALERT_PROVIDER],
+    ids=["weighted", "blue-green", "a/b", "template", "alerts"],
 )
 async def test_takes_the_examples(client: Client, obj: Object) -> None:
     """Nothing that is in the examples is dropped."""
@@ -216,9 +199,6 @@ async def test_fills_in_the_defaults_and_drops_the_unknown(client: Client) -> No
         pytest.param(METRIC_TEMPLATE, {"spec.query": GONE}, "spec.query", id="no query"),
         pytest.param(ALERT_PROVIDER, {"spec.address": "http://a"}, "spec", id="address and secret"),
         pytest.param(ALERT_PROVIDER, {"spec.secretRef": GONE}, "spec", id="neither address nor secret"),
-        pytest.param(ACT, {"spec.action": "explode"}, "spec.action", id="unknown act"),
-        pytest.param(ACT, {"spec.canary": GONE}, "spec.canary", id="an act for nobody"),
-        pytest.param(ACT, {"spec.reason": "x" * 501}, "spec.reason", id="a novel for a reason"),
     ],
 )
 async def test_refuses(client: Client, base: Object, changes: dict[str, Any], field: str) -> None:
@@ -239,20 +219,6 @@ async def test_a_static_mirror_needs_a_port(client: Client, control_plane: Contr
     else:
         with pytest.raises(Invalid, match="Must have port for Service reference"):
             await stored(client, portless)
-
-
-async def test_a_changed_act_shows_that_it_was(client: Client) -> None:
-    """Its generation is how the operator knows; what became of it does not count as a change."""
-    created = await client.create(RELEASE_ACTION, ACT)
-    name, namespace = created["metadata"]["name"], created["metadata"]["namespace"]
-    try:
-        status = {"status": {"state": "Applied", "code": "Applied.GateOpened"}}
-        answer = await client.patch(RELEASE_ACTION, name, namespace, status, subresource="status")
-        assert (answer["status"], answer["metadata"]["generation"]) == (status["status"], 1)
-        answer = await client.patch(RELEASE_ACTION, name, namespace, {"spec": {"reason": "another"}})
-        assert answer["metadata"]["generation"] == 2
-    finally:
-        await client.delete(RELEASE_ACTION, name, namespace)
 
 
 @pytest.mark.parametrize(

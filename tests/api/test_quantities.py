@@ -14,7 +14,6 @@ from flagger.api.quantities import (
     format_time,
     parse_duration,
     parse_percent,
-    parse_quantity,
     seconds,
     share_of,
 )
@@ -177,30 +176,3 @@ def test_seconds_stay_within_what_a_manifest_can_hold() -> None:
     """An absurd number of seconds is a very long time, not an overflow."""
     assert [seconds(90), seconds(-1)] == [timedelta(seconds=90), timedelta(seconds=-1)]
     assert seconds(10**30) == timedelta(seconds=2**31 - 1)
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        *[("1500m", 1.5), ("2k", 2000.0), ("1Ki", 1024.0), ("12e3", 12000.0), ("0.5", 0.5), ("-3", -3.0)],
-        *[
-            ("100u", 1e-4),
-            ("5n", 5e-9),
-            ("1E", 1e18),
-            ("1E2", 100.0),
-            (".5", 0.5),
-            ("+2.", 2.0),
-            ("3Gi", 3 * 2.0**30),
-        ],
-    ],
-)
-def test_quantities(text: str, value: float) -> None:
-    """All suffixes of Kubernetes."""
-    assert parse_quantity(text) == value
-
-
-@pytest.mark.parametrize("text", ["", "x", "1 k", "1ki", "1K", "NaN", "1e9999", "--1"])
-def test_no_quantities(text: str) -> None:
-    """Anything else is refused."""
-    with pytest.raises(ValueError, match="is not a quantity"):
-        parse_quantity(text)

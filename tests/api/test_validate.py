@@ -32,9 +32,6 @@ KNATIVE = changed(
 )
 
 
-ROUTE = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "name": "public"}
-
-
 def judged(
     base: Object, changes: dict[str, Any], *, provider: str = "istio", cross: bool = True
 ) -> list[Finding]:
@@ -80,18 +77,6 @@ CASES: list[tuple[Object, dict[str, Any], list[str]]] = [
     ),
     (WEIGHTED, {"spec.provider": "apisix"}, ["spec.routeRef"]),
     (WEIGHTED, {"spec.provider": "appmesh"}, ["spec.service.meshName"]),
-    (WEIGHTED, {"spec.service.routeRefs": []}, ["spec.service.routeRefs"]),
-    (WEIGHTED, {"spec.service.routeRef": ROUTE}, []),
-    (
-        WEIGHTED,
-        {"spec.service.routeRefs": [ROUTE, {"apiVersion": "", "kind": "", "name": ""}]},
-        [f"spec.service.routeRefs[1].{field}" for field in ("apiVersion", "kind", "name")],
-    ),
-    (
-        WEIGHTED,
-        {"spec.service.routeRef": ROUTE, "spec.service.routeRefs": [ROUTE]},
-        ["spec.service.routeRefs[0]"],
-    ),
     (WEIGHTED, {"spec.provider": "appmesh:v1beta2"}, []),
     (AB, {"spec.service.gatewayRefs": GONE}, ["spec.service.gatewayRefs"]),
     # service
@@ -159,14 +144,6 @@ CASES: list[tuple[Object, dict[str, Any], list[str]]] = [
         ["spec.analysis.stepWeights[1]"],
     ),
     (WEIGHTED, {"spec.analysis.maxWeight": 101}, ["spec.analysis.maxWeight?"]),
-    (WEIGHTED, {"spec.analysis.capacity": {"coolDown": "0s", "maxWait": "1h"}}, []),
-    (WEIGHTED, {"spec.analysis.capacity": {"coolDown": "soon"}}, ["spec.analysis.capacity.coolDown?"]),
-    (WEIGHTED, {"spec.analysis.capacity": {"maxWait": "5"}}, ["spec.analysis.capacity.maxWait?"]),
-    (
-        WEIGHTED,
-        {"metadata.annotations": {"release.flagger.app/capacity": "on"}},
-        ["metadata.annotations[release.flagger.app/capacity]?"],
-    ),
     (WEIGHTED, {"spec.analysis.canaryReadyThreshold": 101}, ["spec.analysis.canaryReadyThreshold"]),
     (WEIGHTED, {"spec.analysis.primaryReadyThreshold": -1}, ["spec.analysis.primaryReadyThreshold"]),
     (WEIGHTED, {"spec.analysis.mirrorWeight": 150}, ["spec.analysis.mirrorWeight"]),
@@ -228,22 +205,6 @@ CASES: list[tuple[Object, dict[str, Any], list[str]]] = [
     (WEIGHTED, {"spec.analysis.webhooks.1.timeout": "0s"}, ["spec.analysis.webhooks[1].timeout?"]),
     (WEIGHTED, {"spec.analysis.webhooks.1.retries": -1}, ["spec.analysis.webhooks[1].retries?"]),
     (WEIGHTED, {"spec.analysis.alerts.0.providerRef.name": ""}, ["spec.analysis.alerts[0].providerRef.name"]),
-    (WEIGHTED, {"spec.analysis.holdLimit": "1d"}, ["spec.analysis.holdLimit?"]),
-    (WEIGHTED, {"spec.analysis.holdLimit": "0s"}, []),
-    (WEIGHTED, {"spec.analysis.holdLimit": "45m", "spec.analysis.noData": "fail"}, []),
-    (
-        WEIGHTED,
-        {
-            "metadata.annotations": {
-                "release.flagger.app/no-data": "no",
-                "release.flagger.app/hold-limit": "x",
-            }
-        },
-        [
-            "metadata.annotations[release.flagger.app/no-data]?",
-            "metadata.annotations[release.flagger.app/hold-limit]?",
-        ],
-    ),
     (WEIGHTED, {"spec.metricsServer": "prometheus:9090"}, ["spec.metricsServer"]),
     (WEIGHTED, {"spec.metricsServer": "http://prometheus:9090/prom"}, []),
 ]
@@ -272,10 +233,6 @@ def test_finds(base: Object, changes: dict[str, Any], expected: list[str]) -> No
         (
             {"spec.upstreamRef": {"apiVersion": "v1", "kind": "Upstream", "name": "u", "namespace": "other"}},
             "spec.upstreamRef.namespace",
-        ),
-        (
-            {"spec.service.routeRef": ROUTE | {"namespace": "other"}},
-            "spec.service.routeRef.namespace",
         ),
     ],
 )

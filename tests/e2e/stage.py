@@ -48,10 +48,7 @@ Status = tuple[str, int, int]
 
 @dataclass
 class Stage:
-    """A fresh namespace. `history` has every status of each Canary, `told` the texts of its events.
-
-    `kinds` are those that `apply` must know of beside the usual ones, by apiVersion and kind.
-    """
+    """A fresh namespace. `history` has every status of each Canary, `told` the texts of its events."""
 
     sandbox: SandboxProcess
     client: Client
@@ -60,7 +57,6 @@ class Stage:
     history: dict[str, list[Status]] = field(default_factory=lambda: defaultdict(list))
     told: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    kinds: dict[tuple[str, str], Kind] = field(default_factory=dict)
 
     def follow(self) -> None:
         """Note everything that happens to the Canaries of this namespace."""
@@ -71,7 +67,7 @@ class Stage:
     async def apply(self, *objects: Object) -> None:
         """Apply objects as kubectl would, here unless they say where."""
         for obj in objects:
-            kind = self.kinds.get((obj["apiVersion"], obj["kind"])) or KINDS[obj["kind"]]
+            kind = KINDS[obj["kind"]]
             metadata = (
                 {"namespace": self.namespace, **obj["metadata"]} if kind.namespaced else obj["metadata"]
             )

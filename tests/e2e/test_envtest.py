@@ -1,21 +1,13 @@
 """The same operator on a real kube-apiserver with real controllers."""
-# ruff: noqa: F401 -- what is imported here runs here, on the control plane of this module
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from flagger.sandbox.options import Options
 from tests.e2e.manifests import SUCCESS_RATE, a_canary, a_deployment, a_gateway
 from tests.e2e.stage import Stage, a_stage
-from tests.e2e.test_adoption import test_no_pod_is_restarted
-from tests.e2e.test_deletion import (
-    test_the_target_takes_along_what_was_left,
-    test_with_revert_everything_is_as_it_was,
-    test_without_revert_what_serves_goes_on_serving,
-)
-from tests.e2e.test_targets import test_a_change_of_a_config_map_is_released, test_a_daemon_set_is_released
 from tests.fakes import envtest
 from tests.fakes.sandbox import SandboxProcess, a_sandbox, an_operator
 
@@ -29,13 +21,6 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
     options = Options(state_dir=tmp_path_factory.mktemp("real"), engine="envtest")
     with a_sandbox(options) as sandbox, an_operator(sandbox):
         yield sandbox
-
-
-@pytest.fixture
-async def stage(real: SandboxProcess) -> AsyncIterator[Stage]:
-    """A namespace on it, with a Gateway, for the tests of other modules."""
-    async with a_stage(real, a_gateway()) as stage:
-        yield stage
 
 
 async def test_releases_on_a_real_control_plane(real: SandboxProcess) -> None:

@@ -1,9 +1,9 @@
-"""Releases that are no new image of a Deployment: a ConfigMap, a DaemonSet, a Service."""
+"""Releases that are no new image of a Deployment: a ConfigMap, and a DaemonSet."""
 
 import pytest
 
 from flagger.demo.scene import CANARY
-from flagger.kube.objects import CONFIG_MAP, DAEMON_SET, DEPLOYMENT, SERVICE, Object
+from flagger.kube.objects import CONFIG_MAP, DAEMON_SET, DEPLOYMENT, Object
 from tests.e2e.manifests import IMAGE, a_canary, a_deployment
 from tests.e2e.stage import Stage, eventually, image_of
 
@@ -77,41 +77,3 @@ async def pods_of(stage: Stage, number: int) -> bool:
     """Whether the target has that many pods."""
     target = await stage.client.get(DAEMON_SET, "agent", stage.namespace)
     return target["status"].get("currentNumberScheduled") == number
-
-
-async def test_a_service_is_released(stage: Stage) -> None:
-    """What it selects is the revision: users behind the Gateway move step by step from one set of pods to the other."""
-    for release in ("v1", "v2"):
-        pods = a_deployment(f"shelf-{release}", tag=release)
-        pods["spec"]["template"]["metadata"]["labels"] |= {"shop": "shelf", "release": release}
-        await stage.apply(pods)
-        await eventually(lambda release=release: available(stage, f"shelf-{release}"), f"{release} is there")
-    ports = [{"name": "http", "port": 9898, "targetPort": 9898}]
-    spec = {"selector": {"shop": "shelf", "release": "v1"}, "ports": ports}
-    reference = {"apiVersion": "v1", "kind": "Service", "name": "shelf"}
-    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "shelf"}, "spec": spec}
-    await stage.apply(service, a_canary("shelf", spec={"targetRef": reference}))
-    await stage.phase("shelf", "Initialized")
-
-    async with stage.users("shelf.example") as users:
-        await eventually(lambda: users.total.canary > 20, "users are served")
-        users.new_act()
-        body = {"spec": {"selector": {"release": "v2"}}}
-        await stage.client.patch(SERVICE, "shelf", stage.namespace, body)
-        await stage.phase("shelf", "Progressing")
-        assert await selected(stage, "shelf-primary") == "v1"
-        await stage.phase("shelf", "Succeeded")
-
-    assert users.act.problems == {}
-    assert stage.weights("shelf") == [0, 20, 50, 0]
-    assert await selected(stage, "shelf-primary") == await selected(stage, "shelf-canary") == "v2"
-
-
-async def available(stage: Stage, name: str) -> bool:
-    found = await stage.client.get(DEPLOYMENT, name, stage.namespace)
-    return bool((found.get("status") or {}).get("availableReplicas"))
-
-
-async def selected(stage: Stage, name: str) -> str:
-    found = await stage.client.get(SERVICE, name, stage.namespace)
-    return str(found["spec"]["selector"]["release"])

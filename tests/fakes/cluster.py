@@ -43,26 +43,19 @@ from flagger.kube.objects import (
     resource_version_of,
 )
 from flagger.kube.transport import Request, Transport
-from flagger.routing.table import ROUTERS, router_for
-from flagger.runtime.kinds import CANARY, RELEASE, RELEASE_ACTION
+from flagger.runtime.kinds import CANARY
 from flagger.sandbox.apiserver import ApiServer
-from flagger.sandbox.crds import manifests as routing_crds
+from flagger.sandbox.crds import manifests as gateway_crds
 from flagger.workloads.checksums import SLIM
-from flagger.workloads.knative import KNATIVE_REVISION
 
 SHOP = "shop"
 WITHIN = 10.0  # seconds that anything eventual may take
 ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 METRIC_TEMPLATE = Kind("flagger.app", "v1beta1", "MetricTemplate", "metrictemplates")
-VIRTUAL_SERVICE = Kind("networking.istio.io", "v1beta1", "VirtualService", "virtualservices")
-ROUTING = tuple(
-    dict.fromkeys([VIRTUAL_SERVICE, *(kind for name in ROUTERS for kind in router_for(name).kinds)])
-)
-KINDS = {kind.kind: kind for kind in reversed(ROUTING)} | {
-    kind.kind: kind for kind in (CANARY, DEPLOYMENT, HPA, METRIC_TEMPLATE, NAMESPACE, REPLICA_SET)
+KINDS = {
+    kind.kind: kind for kind in (CANARY, DEPLOYMENT, HPA, METRIC_TEMPLATE, NAMESPACE, REPLICA_SET, ROUTE)
 }
 KINDS |= {kind.kind: kind for kind in (CONFIG_MAP, DAEMON_SET, SECRET, SERVICE)}
-KINDS |= {kind.kind: kind for kind in (RELEASE, RELEASE_ACTION)}
 
 
 ON_A_REAL_SERVER = [
@@ -98,11 +91,10 @@ class Lab:
     told: Client
     sent: list[Request] = field(default_factory=list)
 
-    async def add(self, *objects: Object, kinds: Iterable[Kind] = KINDS.values()) -> Object:
-        """Create objects, which are of these kinds; returns the last one as stored."""
-        known = {kind.kind: kind for kind in kinds}
+    async def add(self, *objects: Object) -> Object:
+        """Create objects; returns the last one as stored."""
         for obj in objects:
-            kind = known[obj["kind"]]
+            kind = KINDS[obj["kind"]]
             stored = await self._known(kind, await self.client.create(kind, copy.deepcopy(obj)))
         return stored
 
@@ -174,7 +166,7 @@ def connection_to(server: ApiServer) -> Connection:
 
 @asynccontextmanager
 async def a_lab(definitions: Iterable[Object] | None = None) -> AsyncIterator[Lab]:
-    """A server with our CRDs and those of all routers (or the given ones), and the namespace `shop`."""
+    """A server with our CRDs and that of HTTPRoutes (or the given ones), and the namespace `shop`."""
     async with ApiServer() as server, Client(connection_to(server)) as client:
         for definition in the_definitions() if definitions is None else definitions:
             await client.create(CRD, definition)
@@ -205,7 +197,7 @@ async def a_lab_on(connection: Connection) -> AsyncIterator[Lab]:
 
 
 async def _clear_all(client: Client) -> None:
-    for kind in dict.fromkeys((*KINDS.values(), EVENT, *ROUTING)):
+    for kind in (*KINDS.values(), EVENT):
         if kind not in (NAMESPACE, HPA):  # old servers have no autoscaling/v2
             await _clear(client, kind)
 
@@ -231,30 +223,16 @@ async def _seen_by_an_operator(client: Client, server: ApiServer | None) -> Asyn
 
 @pytest.fixture
 async def lab() -> AsyncIterator[Lab]:
-    """A server of this test's own, with our CRDs and those of all routers."""
+    """A server of this test's own, with our CRDs and that of HTTPRoutes."""
     async with a_lab() as found:
         yield found
 
 
 @cache
 def the_definitions() -> list[Object]:
-    """Our CRDs and those of all routers and targets."""
-    resources = {kind.resource for kind in (*ROUTING, KNATIVE_REVISION)}
-    routes = [item for item in routing_crds() if item["metadata"]["name"] in resources]
+    """Our CRDs and that of HTTPRoutes."""
+    routes = [item for item in gateway_crds() if item["spec"]["names"]["kind"] == "HTTPRoute"]
     return [*crds.manifests(), *routes]
-
-
-def upstreams_definitions() -> list[Object]:
-    """The same, but a Canary knows no more than upstream's: the rest is dropped by the server."""
-    definitions = copy.deepcopy(the_definitions())
-    for definition in definitions:
-        for version in definition["spec"]["versions"]:
-            properties = version["schema"]["openAPIV3Schema"]["properties"]
-            properties.get("status", {}).get("properties", {}).pop("run", None)
-            analysis = properties["spec"]["properties"].get("analysis", {}).get("properties", {})
-            for own in ("noData", "providerError", "holdLimit"):
-                analysis.pop(own, None)
-    return definitions
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 import asyncio
 import datetime as dt
-import ipaddress
 import ssl
 import tempfile
 from collections.abc import Callable, Sequence
@@ -77,13 +76,11 @@ class ScriptedServer:
     tls: ssl.SSLContext | None = None
     received: list[Received] = field(default_factory=list)
     connections: int = 0
-    port: int = 0
-    """Any free one when 0; kept when the server is entered again."""
 
     async def __aenter__(self) -> Self:
         self._writers: set[asyncio.StreamWriter] = set()
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
+        self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -137,14 +134,6 @@ class ScriptedServer:
         return not any(value.lower() == "close" for value in request.header("connection"))
 
 
-def certificate_of(server: ssl.SSLContext) -> str:
-    """The certificate that `self_signed` made, in PEM form."""
-    return _PEM[server]
-
-
-_PEM: dict[ssl.SSLContext, str] = {}
-
-
 @cache
 def self_signed() -> ssl.SSLContext:
     """A server's TLS with a certificate for 127.0.0.1 that nobody vouches for."""
@@ -152,8 +141,7 @@ def self_signed() -> ssl.SSLContext:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     start = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1, start, start.replace(year=2120))
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    certificate = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    certificate = builder.sign(key, hashes.SHA256())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as directory:
         chain = Path(directory, "chain.pem")
@@ -162,5 +150,4 @@ def self_signed() -> ssl.SSLContext:
             + certificate.public_bytes(Encoding.PEM)
         )
         context.load_cert_chain(chain)
-    _PEM[context] = certificate.public_bytes(Encoding.PEM).decode()
     return context

@@ -6,15 +6,17 @@ from datetime import timedelta
 
 import pytest
 
+from flagger.kube.client import Client
 from flagger.kube.cluster import Cluster
+from flagger.kube.connection import Connection
 from flagger.metrics.analysis import MetricAnalysis
-from flagger.metrics.base import NoData, ProviderError, Sample, Tools
-from flagger.metrics.builtin import BY_KIND, OBSERVERS, observer_for
+from flagger.metrics.base import Backend, NoData, ProviderError, Sample
+from flagger.metrics.builtin import OBSERVERS
 from flagger.metrics.providers.prometheus import Prometheus
 from flagger.metrics.templating import render
+from flagger.outbound import Outbound
 from flagger.rollout.facts import Verdict
 from tests.metrics.canaries import a_canary
-from tests.metrics.meshes import BAD, GOOD, MESHES, RATE, Mesh, namespace_of, rates
 from tests.sandbox.metrics import oracle
 
 pytestmark = pytest.mark.prometheus
@@ -61,8 +63,7 @@ def feed() -> oracle.Feed:
     }
     buckets = {labels(BUCKET, "shop", CANARY_POD, le=le): counter(rate) for le, rate in BUCKETS.items()}
     slow = {labels(BUCKET, "shop", PRIMARY_POD, le=le): counter(9.0 * (le == "+Inf")) for le in BUCKETS}
-    meshes = {tuple(sorted(names.items())): counter(rate) for mesh in MESHES for names, rate in rates(mesh)}
-    return {**meshes, **counts, **buckets, **slow}
+    return {**counts, **buckets, **slow}
 
 
 @pytest.fixture(scope="module")
@@ -74,15 +75,20 @@ def prometheus() -> Iterator[str]:
 
 
 @pytest.fixture
-async def provider(prometheus: str, tools: Tools) -> Prometheus:
-    return Prometheus.at(prometheus, tools)
+async def provider(prometheus: str) -> AsyncIterator[Prometheus]:
+    async with Outbound() as outbound:
+        yield Prometheus(Backend(outbound, prometheus))
 
 
 @pytest.fixture
-async def analysis(prometheus: str, tools: Tools) -> AsyncIterator[MetricAnalysis]:
+async def analysis(prometheus: str) -> AsyncIterator[MetricAnalysis]:
     """An analysis that needs no API server."""
-    async with Cluster(tools.client) as cluster:
-        yield MetricAnalysis(cluster, tools, metrics_server=prometheus, mesh="kubernetes")
+    async with (
+        Client(Connection("http://127.0.0.1:1")) as client,
+        Cluster(client) as cluster,
+        Outbound() as outbound,
+    ):
+        yield MetricAnalysis(cluster, outbound, metrics_server=prometheus, mesh="kubernetes")
 
 
 async def test_is_available(provider: Prometheus) -> None:
@@ -119,38 +125,6 @@ async def test_every_built_in_query_is_promql(provider: Prometheus, row: str) ->
         reading = await provider.query(render(text, model), window=timedelta(minutes=1))
         expected = Sample if row in ("kubernetes", "gatewayapi") else NoData
         assert isinstance(reading, expected)
-
-
-@pytest.mark.parametrize("mesh", MESHES, ids=lambda mesh: f"{mesh.provider}-{mesh.kind}")
-async def test_every_built_in_query_measures_the_canary(provider: Prometheus, mesh: Mesh) -> None:
-    """On series as this proxy has them: of the canary alone, with the values that adding up by hand gives."""
-    observer = observer_for(mesh.provider, mesh.kind)
-    assert observer is not None
-    canary = a_canary(
-        namespace=namespace_of(mesh),
-        service={"name": "web", "port": 80},
-        ingressRef={"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "edge"},
-        routeRef={"apiVersion": "apisix.apache.org/v2", "kind": "ApisixRoute", "name": "edge-rt"},
-    )
-    model = observer.adapt(canary.query_model())
-
-    async def value(text: str) -> float:
-        reading = await provider.query(render(text, model), window=timedelta(minutes=1))
-        assert isinstance(reading, Sample)
-        return reading.value
-
-    assert await value(observer.success_rate) == pytest.approx(RATE)
-    assert await value(observer.requests) == pytest.approx(GOOD + BAD, rel=0.01)
-    assert await value(observer.latency) * (1 if observer.in_seconds else 0.001) == pytest.approx(
-        mesh.expected
-    )
-
-
-def test_every_row_is_measured() -> None:
-    """No built-in query is left out above."""
-    measured = {id(observer_for(mesh.provider, mesh.kind)) for mesh in MESHES}
-    rows = [*OBSERVERS.values(), *(row for rows in BY_KIND.values() for row in rows.values())]
-    assert {id(row) for row in rows} == measured
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,5 @@
 """The template language of queries, as users meet it."""
 
-import re
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -176,45 +173,3 @@ def test_any_text_renders_or_is_refused(text: str) -> None:
     except TemplateError as error:
         places.append((error.line, error.column))
     assert all(line >= 1 and column >= 1 for line, column in places)
-
-
-def with_value(text: str, value: str) -> str:
-    return render(text, replace(MODEL, variables={"v": value}))
-
-
-@pytest.mark.parametrize(
-    ("text", "value", "query"),
-    [
-        ('up{p="{{ variables.v }}"}', "api", 'up{p="api"}'),
-        ('up{p=~"{{ variables.v }}"}', r"api\\.v[12]|its", r'up{p=~"api\\.v[12]|its"}'),
-        ('up{p="{{ variables.v }}"}', '"} or vector(1) #', r'up{p="\"} or vector(1) #"}'),
-        ('up{p="{{ variables.v }}"}', r"a\"b", r'up{p="a\"b"}'),
-        ('up{p="{{ variables.v }}",q="x"}', "a\\", r'up{p="a\\",q="x"}'),
-        ('up{p="{{ variables.v }}"}', "a\nb", r'up{p="a\nb"}'),
-        ("up{p='{{ variables.v }}'}", "it's", r"up{p='it\'s'}"),
-        ("up{p=`{{ variables.v }}`}", "a\"b'", "up{p=`a\"b'`}"),
-        (r'up{a="x\"y",p="{{ variables.v }}"}', '"', r'up{a="x\"y",p="\""}'),
-        ('a{{ variables.v }}b{{ variables.v }}"{{ variables.v }}"', '"', r'a"b""\""'),
-        (r'"\{{ variables.v }}{{ variables.v }}"', '"', r'"\"\""'),
-        ("sum({{ variables.v }})", 'up{a="b"}', 'sum(up{a="b"})'),
-        ('{{ variables.v | printf "%q" }}', '"', r'"\""'),
-        ('[{"Expression":"{{ variables.v }}"}]', '"}]', r'[{"Expression":"\"}]"}]'),
-    ],
-)
-def test_values_between_quotes(text: str, value: str, query: str) -> None:
-    """A value that holds the quote it stands between is escaped; one that is proper already stays as it is."""
-    assert with_value(text, value) == query
-
-
-def test_back_quotes_have_no_escape() -> None:
-    """A value that would end a raw string is refused."""
-    with pytest.raises(TemplateError, match="a value that stands between back quotes holds one"):
-        with_value("up{p=`{{ variables.v }}`}", "a` or b")
-
-
-@given(st.text(st.sampled_from("a\"'`\\\n{}=,")), st.sampled_from("\"'"))
-def test_no_value_breaks_out_of_a_matcher(value: str, quote: str) -> None:
-    """Whatever a variable holds, all of it stays within the one text that it stands in."""
-    query = with_value(f"up{{p={quote}{{{{ variables.v }}}}{quote}}}", value)
-    literal = rf"{quote}(?:[^{quote}\\\n]|\\[\s\S])*{quote}"
-    assert re.fullmatch(rf"up\{{p={literal}\}}", query)

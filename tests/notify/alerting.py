@@ -16,8 +16,7 @@ from flagger.notify.message import Receiver
 from flagger.notify.posting import Poster
 from flagger.notify.receivers import ALERT_PROVIDER
 from flagger.notify.webhooks import Webhooks
-from flagger.outbound import Outbound
-from flagger.proxies import Proxies
+from flagger.outbound import Outbound, Proxies
 from flagger.rollout.state import Alert, Severity
 from tests.kube.tiny_api import TinyApi, client_of, running
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import structlog
 
-from flagger.outbound import basic
-from flagger.proxies import Proxies
+from flagger.outbound import Proxies, basic
 from tests.fakes.scripted import Received, Reply, ScriptedServer, self_signed
 from tests.notify.alerting import ERROR, NEWS, Office, a_canary, an_office, numbered, to
 

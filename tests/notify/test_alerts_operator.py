@@ -12,7 +12,7 @@ import structlog
 
 from flagger.api.alert_provider import AlertProviderType
 from flagger.notify.message import Receiver
-from flagger.proxies import Proxies
+from flagger.outbound import Proxies
 from flagger.runtime.notifier import default_receiver
 from flagger.runtime.settings import read_settings
 from tests.fakes.cluster import Lab, a_canary, a_lab, a_target

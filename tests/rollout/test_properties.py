@@ -9,11 +9,9 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from flagger.api.phases import Phase
-from flagger.rollout.state import Autoscaling
 from tests.rollout.simulation import Tick, World
 
 GATES = ("confirm-rollout", "pre-rollout", "confirm-traffic-increase", "confirm-promotion", "rollback")
-ACTS = ("pause", "resume", "promote", "promote step", "abort", "retry", "approve", "approve remaining-steps")
 ENDED = frozenset({"Succeeded", "Failed", "Initialized"})
 
 analyses = st.one_of(
@@ -40,7 +38,6 @@ class Releases(RuleBasedStateMachine):
         mirror=st.booleans(),
         gates=st.sets(st.sampled_from(GATES), max_size=2),
         provider=st.sampled_from(["istio", "istio", "kubernetes"]),
-        load=st.sampled_from([0, 0, 7, 25]),
     )
     def begin(
         self,
@@ -50,7 +47,6 @@ class Releases(RuleBasedStateMachine):
         mirror: bool,
         gates: set[str],
         provider: str,
-        load: int,
     ) -> None:
         """Any spec that the API lets through."""
         hooks = [{"name": gate, "type": gate, "url": "http://gate.shop"} for gate in sorted(gates)]
@@ -62,8 +58,6 @@ class Releases(RuleBasedStateMachine):
             "webhooks": hooks,
         }
         self.world = World(spec, provider=provider)
-        if load:
-            self.world.autoscaled(load)
         self.world.hooks["rollback"] = 403
         self.last: Tick | None = None
         self.crashed = False
@@ -98,40 +92,6 @@ class Releases(RuleBasedStateMachine):
         """Somebody edits the route by hand."""
         self.world.meddle(weight)
 
-    @rule(act=st.sampled_from(ACTS), by=st.sampled_from(["ana", "ben"]))
-    def somebody_wants(self, act: str, by: str) -> None:
-        """People act, sensibly or not."""
-        action, _, scope = act.partition(" ")
-        named = {"scope": scope} if scope else {}
-        self.world.act(action, requestedBy={"username": by}, **named)
-
-    @rule(early=st.booleans())
-    def before_time(self, early: bool) -> None:
-        """The next ticks come before their time, or not any more."""
-        self.world.early = early
-
-    @rule(works=st.booleans())
-    def autoscalers(self, works: bool) -> None:
-        """Autoscalers stop, or work again."""
-        self.world.scalers_work = works
-
-    @rule(contested=st.booleans())
-    def minimum_is_contested(self, contested: bool) -> None:
-        """Somebody takes back the minimum of the target's autoscaler, or doesn't any more."""
-        if self.world.target.autoscaling is not None:
-            self.world.target.autoscaling = Autoscaling(most=30, contested=contested)
-
-    @rule(load=st.integers(1, 40))
-    def load(self, load: int) -> None:
-        """More or fewer users."""
-        self.world.load = load
-
-    @rule(primary=st.integers(0, 9), canary=st.integers(0, 9))
-    def pods_are_missing(self, primary: int, canary: int) -> None:
-        """Pods are there but don't serve yet."""
-        assert self.world.primary is not None
-        self.world.primary.missing, self.world.target.missing = primary, canary
-
     @rule(verdict=st.sampled_from(["pass", "fail"]), times=st.integers(1, 3))
     def tick(self, verdict: str, times: int) -> None:
         """The operator looks, a few times in a row."""
@@ -156,10 +116,6 @@ class Releases(RuleBasedStateMachine):
         """Everything becomes well: the release comes to an end, and nothing is lost."""
         calm = {gate: 403 if gate == "rollback" else 200 for gate in GATES}
         self.world.given({"canary": "ready", "primary": "ready", "hooks": calm})
-        self.world.acts, self.world.early = [], False
-        self.world.act("resume")
-        self.pods_are_missing(0, 0)
-        self.autoscalers(True)
         for _ in range(200):
             tick = self.world.tick()
             if tick.phase in ENDED and self.world.rests():
@@ -178,12 +134,6 @@ class Releases(RuleBasedStateMachine):
     def users_are_served(self) -> None:
         """No tick ever sends traffic to a side without a ready pod while the other side has one."""
         assert not self.world.outages, self.world.outages
-
-    @precondition(lambda self: hasattr(self, "world"))
-    @invariant()
-    def nobody_is_overloaded(self) -> None:
-        """No tick gives a side more traffic than it has pods for, unless waiting for them has not helped."""
-        assert not self.world.overloads, self.world.overloads
 
     @precondition(lambda self: hasattr(self, "world"))
     @invariant()

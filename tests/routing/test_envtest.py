@@ -15,14 +15,11 @@ from tests.routing.test_conformance import (
     test_metadata_of_others_survives,
     test_nothing_is_written_when_nothing_differs,
 )
-from tests.routing.test_contour_in_place import test_a_run_on_a_server
 from tests.routing.test_gateway_api import (
     test_fields_of_others_survive,
     test_golden_routes_are_valid_and_stay,
     test_what_is_taken_out_of_the_canary_leaves_the_route,
 )
-from tests.routing.test_golden_cases import test_golden_objects_are_valid_and_stay
-from tests.routing.test_ingress import test_the_users_ingress_is_followed
 from tests.routing.test_services import (
     test_a_port_more,
     test_a_service_that_fits_is_left_alone,

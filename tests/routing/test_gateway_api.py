@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from flagger.api.canary import Canary
-from flagger.api.names import GITOPS_IGNORE, LAST_APPLIED, ORIGINAL_CONFIGURATION
 from flagger.kube.objects import Kind, Object
 from flagger.rollout.state import HOME, Split
 from flagger.routing.base import Live, Place, RouteError
 from flagger.routing.overlay import overlay
 from flagger.routing.sync import Routes
 from flagger.routing.table import router_for
-from tests.fakes.cluster import ROUTE, Lab
+from tests.fakes.cluster import ROUTE, Lab, a_lab, the_definitions
 from tests.routing.examples import basket, split
 from tests.routing.test_golden import CASES
 
@@ -239,73 +237,15 @@ async def test_an_ab_test_may_begin_and_end(lab: Lab) -> None:
         assert await routes.split(canary, V1) == Split(40)
 
 
-def their_route(**annotations: str) -> Object:
-    """A route that was there before the Canary, as it is by now: taken over at 70/30."""
-    route = a_route(basket())
-    route["metadata"] = {
-        "name": "basket",
-        "namespace": "shop",
-        "annotations": {**GITOPS_IGNORE, **annotations},
-    }
-    return route
-
-
-THEIR_SPEC = {
-    "parentRefs": [{"name": "theirs"}],
-    "rules": [{"backendRefs": [{"name": "basket", "port": 80}]}],
-}
-
-
-def test_the_way_back_of_a_route_is_noted() -> None:
-    """When it is taken over, and only then; kubectl's own note is enough."""
-    place = Place(V1.route_kind, "shop", "basket")
-    before = {"metadata": {"name": "basket", "namespace": "shop"}, "spec": THEIR_SPEC}
-
-    (taken,) = V1.desired(basket(), HOME, {place: before})
-    (later,) = V1.desired(basket(), HOME, {place: their_route()})
-    (known,) = V1.desired(
-        basket(),
-        HOME,
-        {place: {**before, "metadata": {**before["metadata"], "annotations": {LAST_APPLIED: "{}"}}}},
-    )
-
-    assert json.loads(taken["metadata"]["annotations"][ORIGINAL_CONFIGURATION]) == THEIR_SPEC
-    for route in (later, known):
-        assert ORIGINAL_CONFIGURATION not in route["metadata"]["annotations"]
-
-
-@pytest.mark.parametrize(
-    ("annotations", "expected"),
-    [
-        pytest.param({ORIGINAL_CONFIGURATION: json.dumps(THEIR_SPEC)}, THEIR_SPEC, id="as noted"),
-        pytest.param(
-            {LAST_APPLIED: json.dumps({"spec": THEIR_SPEC}), ORIGINAL_CONFIGURATION: "{}"},
-            THEIR_SPEC,
-            id="kubectl's",
-        ),
-    ],
-)
-def test_a_route_that_was_there_is_handed_back(annotations: dict[str, str], expected: Object) -> None:
-    """It leads where it led; what was put on it is gone."""
-    (back,) = V1.handed_back(basket(), live_route(their_route(own="a", **annotations))).values()
-
-    assert back is not None
-    assert back["spec"] == expected
-    kept = {key: value for key, value in annotations.items() if key == LAST_APPLIED}
-    assert back["metadata"]["annotations"] == {"own": "a", **kept}
-
-
-@pytest.mark.parametrize("note", [{}, {ORIGINAL_CONFIGURATION: "not JSON"}], ids=["none", "illegible"])
-def test_a_route_that_nobody_noted_leads_to_the_apex(note: dict[str, str]) -> None:
-    """Neither side may be left in it: both are about to go."""
-    (back,) = V1.handed_back(basket(), live_route(their_route(**note))).values()
-
-    assert back is not None
-    (rule,) = back["spec"]["rules"]
-    assert [ref["name"] for ref in rule["backendRefs"]] == ["basket"]
-
-
-def test_a_route_of_ours_goes_with_the_canary() -> None:
-    """So nothing is handed back."""
-    assert V1.handed_back(basket(), live_route(a_route(basket()))) == {}
-    assert V1.handed_back(basket(), {}) == {}
+async def test_a_cluster_without_gateway_api() -> None:
+    """The message says which kind is missing and what to do."""
+    ours = [item for item in the_definitions() if item["spec"]["group"] == "flagger.app"]
+    async with a_lab(ours) as lab:
+        for act in (
+            Routes(lab.cluster).split(basket(), V1),
+            Routes(lab.cluster).reconcile(basket(), V1, HOME),
+        ):
+            with pytest.raises(
+                RouteError, match=r"HTTPRoute basket\.shop .*doesn't serve httproutes.*install its CRD"
+            ):
+                await act

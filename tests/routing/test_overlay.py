@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flagger.routing.overlay import instead_of, overlay
+from flagger.routing.overlay import overlay
 
 
 @pytest.mark.parametrize(
@@ -48,21 +48,3 @@ def test_overlay_shares_nothing_that_changes() -> None:
     overlay(live, {"a": [{"b": 2}], "c": {"d": 2}})
 
     assert live == {"a": [{"b": 1}], "c": {"d": 1}}
-
-
-@pytest.mark.parametrize(
-    "wanted",
-    [
-        {},
-        {"a": 1},
-        {"a": {"b": {"c": 2}}, "list": [{"x": 1}]},
-        {"list": [{"y": 2}, {"x": 1}]},
-        {"list": [1]},
-    ],
-    ids=str,
-)
-def test_nothing_else_is_left(wanted: dict[str, Any]) -> None:
-    """What is laid over instead of a live object is all that there is afterwards."""
-    live = {"a": {"b": {"d": 1}, "e": 2}, "list": [{"x": 0, "z": {"q": 1}}], "other": [3]}
-
-    assert overlay(live, instead_of(live, wanted)) == wanted

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from flagger.api.canary import Canary
-from flagger.api.names import GITOPS_IGNORE, ORIGINAL_CONFIGURATION
+from flagger.api.names import GITOPS_IGNORE
 from flagger.kube.objects import SERVICE, Object, annotations_of, labels_of
 from flagger.rollout.state import Selector
 from flagger.routing.services import Services
@@ -149,8 +148,7 @@ async def test_adoption(lab: Lab) -> None:
     assert after["spec"] == {**before["spec"], "selector": {"app": "basket-primary"}}
     assert after["spec"]["ports"] == [{**HTTP, "nodePort": 30080}]
     assert labels_of(after) == {"o": "l"}
-    note = json.dumps(before["spec"], sort_keys=True)
-    assert annotations_of(after) == {"own": "a", **GITOPS_IGNORE, ORIGINAL_CONFIGURATION: note}
+    assert annotations_of(after) == {"own": "a", **GITOPS_IGNORE}
     assert "ownerReferences" not in after["metadata"]
 
 

@@ -9,12 +9,6 @@ import pytest
 
 from tests.fakes.cluster import ON_A_REAL_SERVER, Lab, a_lab_on
 from tests.fakes.envtest import ControlPlane
-from tests.runtime.test_adoption import (
-    test_a_promotion_comes_to_its_end,
-    test_a_revision_that_came_meanwhile_is_released,
-    test_an_idle_canary_is_taken_over_as_it_is,
-    test_only_owners_and_the_status_are_written,
-)
 from tests.runtime.test_advance import (
     test_a_bad_revision_comes_back,
     test_a_good_revision_is_promoted,
@@ -34,16 +28,9 @@ from tests.runtime.test_commit import (
     test_the_first_status_is_complete,
     test_the_record_of_a_run,
 )
-from tests.runtime.test_deletion import (
-    test_a_canary_that_is_made_again_goes_on,
-    test_a_restart_in_between,
-    test_everything_is_handed_back,
-    test_in_mid_run,
-    test_the_finalizer_is_there_before_anything_is_taken_over,
-    test_what_is_missing_holds_nothing_up,
-)
 from tests.runtime.test_trouble import (
     test_a_canary_becomes_invalid_in_mid_run,
+    test_a_finalizer_that_is_not_served_yet,
     test_a_missing_target,
     test_an_invalid_canary_waits_and_says_why,
     test_the_api_server_is_gone_for_a_while,

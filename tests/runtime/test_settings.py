@@ -142,7 +142,6 @@ def test_a_switch_takes_no_word() -> None:
         ),
         pytest.param(["-port=http"], "'http' for flag -port", id="no port"),
         pytest.param(["-port=70000"], "'70000' for flag -port", id="no such port"),
-        pytest.param(["-capacity=on"], "-capacity: use one of enforce, off", id="no mode"),
         pytest.param(["-zap-encoding=xml"], "-zap-encoding: use one of json, console", id="no encoding"),
         pytest.param(
             ["-lease-duration=10s"], "-lease-renew-deadline, that below -lease-duration", id="lease terms"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +18,7 @@ from flagger.kube.objects import DEPLOYMENT, Object
 from flagger.runtime.kinds import CANARY
 from flagger.workloads.base import Options
 from flagger.workloads.table import Workloads
-from tests.fakes.cluster import SHOP, Lab, a_canary, a_lab, a_target, the_definitions
+from tests.fakes.cluster import ROUTE, SHOP, Lab, a_canary, a_lab, a_target, the_definitions
 from tests.runtime.operating import METRICS, Bench, a_bench
 
 WEIGHTED: dict[str, Any] = {"stepWeight": 20, "maxWeight": 40, "metrics": METRICS}
@@ -24,6 +26,18 @@ WEIGHTED: dict[str, Any] = {"stepWeight": 20, "maxWeight": 40, "metrics": METRIC
 
 def accepted(status: Object) -> Object | None:
     return next((item for item in status.get("conditions", ()) if item["type"] == "Accepted"), None)
+
+
+@pytest.fixture
+async def loose_lab() -> AsyncIterator[Lab]:
+    """A cluster whose Canary CRD lets everything through, as a careless administrator may have it."""
+    definitions = copy.deepcopy(the_definitions())
+    for definition in definitions:
+        if definition["spec"]["names"]["kind"] == "Canary":
+            anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+            definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = anything
+    async with a_lab(definitions) as found:
+        yield found
 
 
 async def test_an_invalid_canary_waits_and_says_why(bench: Bench) -> None:
@@ -177,18 +191,18 @@ async def test_a_missing_route_crd() -> None:
     [
         pytest.param(
             None,
-            "Metric template errors.shop error: MetricTemplate shop/errors not found; create it",
+            "W: Metric template errors.shop error: MetricTemplate shop/errors not found; create it",
             id="template",
         ),
         pytest.param(
             "key",
-            "Metric template errors.shop secret key error: Secret shop/key not found; create it",
+            "W: Metric template errors.shop secret key error: Secret shop/key not found; create it",
             id="secret",
         ),
     ],
 )
 async def test_a_missing_metric_template_or_secret(bench: Bench, secret: str | None, expected: str) -> None:
-    """Said when the Canary is initialized; in a run no traffic moves over it, and nothing is counted yet."""
+    """Said when the Canary is initialized; in a run it is a failed check, and no traffic moves over it."""
     metrics = [{"name": "errors", "templateRef": {"name": "errors"}, "thresholdRange": {"max": 1}}]
     if secret:
         provider = {"type": "prometheus", "address": bench.metrics.url, "secretRef": {"name": secret}}
@@ -196,14 +210,14 @@ async def test_a_missing_metric_template_or_secret(bench: Bench, secret: str | N
         template = {"apiVersion": "flagger.app/v1beta1", "kind": "MetricTemplate", "metadata": metadata}
         await bench.lab.add({**template, "spec": {"provider": provider, "query": "vector(1)"}})
     await bench.initialized(a_target(), a_canary(analysis={**WEIGHTED, "metrics": metrics}))
-    assert any(expected in line for line in await bench.told())
+    assert any(expected.removeprefix("W: ") in line for line in await bench.told())
     await bench.push()
     for _ in range(3):
         await bench.tick()
         await bench.lab.rolled_out("checkout")
 
-    assert expected in (await bench.told())[-1]
-    assert ((await bench.status())["failedChecks"], await bench.weights()) == (0, [80, 20])
+    assert (await bench.told())[-1].startswith(expected)
+    assert ((await bench.status())["failedChecks"], await bench.weights()) == (1, [80, 20])
 
 
 async def test_what_we_may_not_read(bench: Bench) -> None:
@@ -304,3 +318,22 @@ async def test_two_canaries_on_one_target(bench: Bench) -> None:
     await bench.lab.remove(CANARY, "first")
     await bench.known()
     assert await bench.tick("shop/second") == 30
+
+
+async def test_a_finalizer_that_is_not_served_yet(bench: Bench) -> None:
+    """A Canary that waits for it says in the log what to do, once, and is not worked on."""
+    await bench.initialized(a_target(), a_canary(analysis=WEIGHTED))
+    await bench.lab.change(CANARY, {"metadata": {"finalizers": ["finalizer.flagger.app"]}})
+    await bench.lab.client.delete(CANARY, "checkout", SHOP)
+    await bench.lab.change(CANARY, {"metadata": {"labels": {"seen": "yes"}}})
+    await bench.lab.remove(ROUTE)
+    bench.lab.sent.clear()
+
+    with capture_logs() as logs:
+        for _ in range(3):
+            assert await bench.tick() is None
+
+    (line,) = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert (line["event"], line["canary"]) == ("finalizer not served yet", "checkout.shop")
+    assert "remove the finalizer by hand" in line["todo"]
+    assert bench.lab.sent == []

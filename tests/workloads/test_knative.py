@@ -7,19 +7,38 @@ from datetime import UTC, datetime
 import pytest
 
 from flagger.api.canary import Canary
-from flagger.kube.objects import Object, annotations_of
+from flagger.kube.objects import CRD, Kind, Object, annotations_of
 from flagger.workloads.base import SupersededError, TargetError
 from flagger.workloads.knative import KNATIVE_REVISION, KNATIVE_SERVICE, KnativeWorkload
 from flagger.workloads.revision import upstream_hash
-from tests.fakes.cluster import SHOP, Lab, a_canary, a_lab, the_definitions
+from tests.fakes.cluster import SHOP, Lab, a_canary
 
 NOW = datetime(2030, 1, 5, tzinfo=UTC)
 PRIMARY_REVISION = "flagger.app/primary-revision"
 FIRST, SECOND = "catalog-00001", "catalog-00002"
 
 
+def a_definition(kind: Kind) -> Object:
+    """As far as it matters here: every field is kept, the status is written by itself."""
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": kind.resource},
+        "spec": {
+            "group": kind.group,
+            "scope": "Namespaced",
+            "names": {"kind": kind.kind, "plural": kind.plural, "singular": kind.kind.lower()},
+            "versions": [version | {"subresources": {"status": {}}}],
+        },
+    }
+
+
 async def installed(lab: Lab) -> tuple[KnativeWorkload, Canary]:
-    """A target with a first revision."""
+    """Knative is there, and a target with a first revision."""
+    for kind in (KNATIVE_SERVICE, KNATIVE_REVISION):
+        await lab.client.create(CRD, a_definition(kind))
     metadata = {"name": "catalog", "namespace": SHOP}
     template = {"spec": {"containers": [{"image": "catalog:1"}]}}
     target = {"metadata": metadata, "spec": {"template": template}}
@@ -104,12 +123,10 @@ async def test_promotion_refuses_what_was_not_analysed(lab: Lab) -> None:
         await workload.promote(canary, upstream_hash(SECOND), None)
 
 
-async def test_without_knative() -> None:
+async def test_without_knative(lab: Lab) -> None:
     """The message says what is missing."""
     reference = {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": "catalog"}
-    ours = [item for item in the_definitions() if item["spec"]["group"] == "flagger.app"]
-    async with a_lab(ours) as lab:
-        canary = Canary.parse(await lab.add(a_canary(targetRef=reference, provider="knative")))
+    canary = Canary.parse(await lab.add(a_canary(targetRef=reference, provider="knative")))
 
-        with pytest.raises(TargetError, match=r"Knative Service catalog\.shop can't be read"):
-            await KnativeWorkload(lab.cluster).sight(canary, NOW)
+    with pytest.raises(TargetError, match=r"Knative Service catalog\.shop can't be read"):
+        await KnativeWorkload(lab.cluster).sight(canary, NOW)

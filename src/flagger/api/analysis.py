@@ -8,7 +8,6 @@ from typing import Annotated, ClassVar
 from msgspec import field
 from msgspec.structs import replace
 
-from flagger.api.capacity import Capacity
 from flagger.api.matching import AnalysisMatch
 from flagger.api.model import Model
 from flagger.api.quantities import duration_or, seconds
@@ -78,15 +77,6 @@ class AlertSeverity(StrEnum):
     def rank(self) -> int:
         """Return the place in the order info, warn, error, from 0."""
         return max(0, list(AlertSeverity).index(self) - 1)
-
-
-class OnSilence(StrEnum):
-    """What a metric without a verdict does to a run."""
-
-    HOLD = "hold"
-    """The traffic stays where it is, for as long as `holdLimit` allows."""
-    FAIL = "fail"
-    """It counts as a failed check, as upstream has it."""
 
 
 class ThresholdRange(Model):
@@ -250,20 +240,12 @@ class Analysis(Model):
     """Which requests see the new revision in an A/B test; any one condition suffices."""
     metrics: tuple[Metric, ...] = ()
     """Measurements of an analysis pass."""
-    no_data: OnSilence | None = None
-    """What a metric without data does: hold the traffic where it is, or fail; hold when absent."""
-    provider_error: OnSilence | None = None
-    """What a metric does whose provider cannot be asked: hold or fail; hold when absent."""
-    hold_limit: Annotated[str, SHORT_DURATION] = ""
-    """How long traffic is held without a verdict before it counts as failed, a duration; 30m when empty."""
     webhooks: tuple[Webhook, ...] = ()
     """Endpoints that are asked or told something."""
     alerts: tuple[Alert, ...] = ()
     """Who is told what happens; the operator's own setting when empty."""
     session_affinity: SessionAffinity | None = None
     """Cookies that keep a client with the version it saw first."""
-    capacity: Capacity = Capacity()
-    """Whether traffic waits for the pods that are to serve it."""
 
     @property
     def strategy(self) -> Strategy:

@@ -3,12 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from flagger.api.analysis import TOTAL_WEIGHT, HookType, Metric, OnSilence, Strategy, Webhook
-from flagger.api.capacity import CAPACITY_ANNOTATION, MODES
+from flagger.api.analysis import TOTAL_WEIGHT, HookType, Metric, Strategy
 from flagger.api.findings import Case, Findings, duration_problem, error, url_problem, warning
-from flagger.api.gates import CONFIRMING, is_native, native_gate
-from flagger.api.names import HOLD_LIMIT, NO_DATA, PROVIDER_ERROR
-from flagger.api.quantities import parse_duration
 
 _COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110
 _TOLD_ONLY = frozenset({HookType.EVENT, HookType.POST_ROLLOUT})
@@ -76,32 +72,6 @@ def percentages(case: Case) -> Findings:
             yield error(f"spec.analysis.{name}", f"{share} is no percentage", "use a number from 0 to 100")
 
 
-def capacity(case: Case) -> Findings:
-    """Warn about times and a mode that cannot be read."""
-    asked = case.canary.spec.analysis.capacity
-    for name, text, used in (
-        ("coolDown", asked.cool_down, "5m"),
-        ("maxWait", asked.max_wait, "the deadline"),
-    ):
-        if text and (problem := _unreadable(text)):
-            yield warning(
-                f"spec.analysis.capacity.{name}", f"{problem}, {used} is used", "write for example 10m"
-            )
-    mode = case.canary.metadata.annotations.get(CAPACITY_ANNOTATION, "")
-    if mode not in ("", *MODES):
-        problem = f"{mode!r} is no mode, {MODES[0]} is used"
-        yield warning(f"metadata.annotations[{CAPACITY_ANNOTATION}]", problem, f"use {' or '.join(MODES)}")
-
-
-def _unreadable(text: str) -> str:
-    """What is wrong with a duration that may be zero; empty when nothing is."""
-    try:
-        parse_duration(text)
-    except ValueError as problem:
-        return str(problem)
-    return ""
-
-
 def selects_someone(case: Case) -> Findings:
     """Refuse an A/B condition that says nothing, which every request would meet."""
     for index, match in enumerate(case.analysis.match):
@@ -151,32 +121,11 @@ def _metric(field: str, metric: Metric) -> Findings:
         yield error(f"{field}.thresholdRange", problem, "swap them or remove one")
 
 
-def silence(case: Case) -> Findings:
-    """Warn about a policy for metrics without a verdict that cannot be read; the default counts then."""
-    annotations = case.canary.metadata.annotations
-    for name in (NO_DATA, PROVIDER_ERROR):
-        if (text := annotations.get(name, "")) and text not in set(OnSilence):
-            yield warning(
-                f"metadata.annotations[{name}]",
-                f"{text!r} is neither hold nor fail, hold is used",
-                "use one of them",
-            )
-    limits = {
-        "spec.analysis.holdLimit": case.canary.spec.analysis.hold_limit,
-        f"metadata.annotations[{HOLD_LIMIT}]": annotations.get(HOLD_LIMIT, ""),
-    }
-    for field, text in limits.items():
-        if text not in ("", "0s") and (problem := duration_problem(text)):
-            yield warning(field, f"{problem}, 30m is used", "write for example 30m, or 0s to hold nothing")
-
-
 def webhooks(case: Case) -> Findings:
     """Judge hook URLs by what their failure would do, and warn about time limits that cannot be used."""
     for index, hook in enumerate(case.canary.spec.analysis.webhooks):
         field = f"spec.analysis.webhooks[{index}]"
-        if is_native(hook):
-            yield from _native(field, hook)
-        elif problem := url_problem(hook.url):
+        if problem := url_problem(hook.url):
             judge = warning if hook.kind in _TOLD_ONLY else error
             yield judge(
                 f"{field}.url", f"of hook {hook.name!r} {problem}", "write an http:// or https:// URL"
@@ -185,18 +134,6 @@ def webhooks(case: Case) -> Findings:
             yield warning(f"{field}.timeout", f"{problem}, 10s is used", "write for example 30s")
         if hook.retries < 0:
             yield warning(f"{field}.retries", f"{hook.retries} is taken for 0", "use 0 or more")
-
-
-def _native(field: str, hook: Webhook) -> Findings:
-    """A gate of our own that can't be read never opens."""
-    if hook.kind not in CONFIRMING:
-        problem = f"of hook {hook.name!r} is a gate, and {hook.kind} hooks are no gates"
-        yield error(f"{field}.url", problem, f"use a type of {', '.join(CONFIRMING)}")
-    try:
-        native_gate(hook.url)
-    except ValueError as problem:
-        fix = "write for example gate://promotion?approvals=2&expires=8h"
-        yield error(f"{field}.url", f"of hook {hook.name!r} {problem}", fix)
 
 
 def alerts(case: Case) -> Findings:

@@ -5,20 +5,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, NamedTuple
 
-import msgspec
-from msgspec.structs import replace
-
 from flagger.api.analysis import (
     DEFAULT_METRIC_INTERVAL,
     INTERVAL_FLOOR,
     Analysis,
     Strategy,
 )
-from flagger.api.capacity import CAPACITY_ANNOTATION, OFF, CapacityLimits
-from flagger.api.errors import FieldError
-from flagger.api.holding import Holding
 from flagger.api.model import Model, decode
-from flagger.api.names import API_VERSION, ROUTE_REFS
+from flagger.api.names import API_VERSION
 from flagger.api.quantities import seconds
 from flagger.api.references import (
     AutoscalerRef,
@@ -26,7 +20,6 @@ from flagger.api.references import (
     IngressRef,
     Key,
     Metadata,
-    ObjectRef,
     RouteRef,
     TargetRef,
     UpstreamRef,
@@ -57,8 +50,6 @@ PROVIDERS = (
     "traefik",
 )
 """Values of `spec.provider`."""
-VARIANTS = ("gloo", "smi:v1alpha1", "smi:v1alpha2", "smi:v1alpha3")
-"""Providers that may be followed by a colon and a word, such as a mesh, in the operator's setting."""
 
 DEFAULT_PROGRESS_DEADLINE = 600
 DEFAULT_PORT_NAME = "http"
@@ -134,7 +125,7 @@ class Canary(Model):
         Raises:
             FieldError: a field has the wrong type or is missing, so nothing can be done for this object.
         """
-        return _with_annotated_routes(decode(_with_legacy_analysis(obj), cls))
+        return decode(_with_legacy_analysis(obj), cls)
 
     @property
     def name(self) -> str:
@@ -158,12 +149,6 @@ class Canary(Model):
         return ServiceNames(apex, f"{apex}-primary", f"{apex}-canary")
 
     @property
-    def route_refs(self) -> tuple[ObjectRef, ...]:
-        """Return the user's own routes whose weights are moved where they are."""
-        service = self.spec.service
-        return (*((service.route_ref,) if service.route_ref else ()), *(service.route_refs or ()))
-
-    @property
     def target_name(self) -> str:
         """Return the name of the target."""
         return self.spec.target_ref.name
@@ -184,11 +169,6 @@ class Canary(Model):
         return self.spec.service.target_port or self.spec.service.port
 
     @property
-    def is_tcp(self) -> bool:
-        """Say whether the Services take connections of which nothing more is known."""
-        return self.spec.service.app_protocol.lower() == "tcp"
-
-    @property
     def progress_deadline(self) -> timedelta:
         """Return the time without progress after which an unready workload has failed; may be negative."""
         limit = self.spec.progress_deadline_seconds
@@ -198,11 +178,6 @@ class Canary(Model):
     def skip_analysis(self) -> bool:
         """Say whether revisions are promoted without being judged."""
         return self.spec.skip_analysis
-
-    @property
-    def holding(self) -> Holding:
-        """Return what happens while metrics bring no verdict."""
-        return Holding.of(self.spec.analysis, self.metadata.annotations)
 
     @property
     def owner_reference(self) -> dict[str, Any]:
@@ -217,18 +192,6 @@ class Canary(Model):
         }
 
     @property
-    def owner_references(self) -> list[dict[str, Any]]:
-        """Return the references of a generated object: to the Canary and, once it was found, to the target.
-
-        The second one has what serves users outlive a Canary that is deleted just like that.
-        """
-        found = self.metadata.target
-        if found is None:
-            return [self.owner_reference]
-        target = {"apiVersion": found.api_version, "kind": found.kind, "name": found.name, "uid": found.uid}
-        return [self.owner_reference, target]
-
-    @property
     def is_deleting(self) -> bool:
         """Say whether deletion was asked for."""
         return bool(self.metadata.deletion_timestamp)
@@ -241,17 +204,11 @@ class Canary(Model):
         """Return who routes traffic for this Canary; `default` is the operator's setting."""
         return self.spec.provider or default
 
-    def capacity(self, default: str) -> CapacityLimits | None:
-        """Return how traffic follows capacity, None for not at all; `default` is the operator's mode."""
-        capacity, noted = self.spec.analysis.capacity, self.metadata.annotations.get(CAPACITY_ANNOTATION, "")
-        mode = capacity.mode or noted or default
-        return None if mode == OFF else capacity.limits(self.progress_deadline)
-
     def strategy(self, default_provider: str) -> Strategy:
         """Return how a new revision gets traffic with the provider that counts."""
         return self.spec.analysis.on(self.provider(default_provider)).strategy
 
-    def locate(self, ref: CrossNamespaceRef | ObjectRef | UpstreamRef) -> Key:
+    def locate(self, ref: CrossNamespaceRef | UpstreamRef) -> Key:
         """Return namespace and name of a referenced object; an empty namespace is the Canary's own."""
         return Key(ref.namespace or self.namespace, ref.name)
 
@@ -282,18 +239,3 @@ def _with_legacy_analysis(obj: Any) -> Any:
         case {"spec": {"canaryAnalysis": {} as legacy} as spec} if spec.get("analysis") is None:
             return {**obj, "spec": {**spec, "analysis": legacy}}
     return obj
-
-
-def _with_annotated_routes(canary: Canary) -> Canary:
-    """Read the routes of the annotation where the spec has none."""
-    text = canary.metadata.annotations.get(ROUTE_REFS)
-    if text is None or canary.route_refs:
-        return canary
-    try:
-        refs = msgspec.json.decode(text, type=tuple[ObjectRef, ...])
-    except msgspec.MsgspecError as error:
-        problem = f"is no list of routes: {error}"
-        fix = "write a JSON list of objects with apiVersion, kind and name"
-        raise FieldError(f"metadata.annotations[{ROUTE_REFS}]", problem, fix) from error
-    service = replace(canary.spec.service, route_refs=refs)
-    return replace(canary, spec=replace(canary.spec, service=service))

@@ -15,14 +15,11 @@ from flagger.api.alert_provider import AlertProvider
 from flagger.api.canary import Canary
 from flagger.api.metric_template import MetricTemplate
 from flagger.api.model import Model
-from flagger.api.names import GROUP, HELM_RESOURCE_POLICY, RELEASE_GROUP, RELEASE_VERSION, VERSION
-from flagger.api.release import Release
-from flagger.api.release_action import ReleaseAction
+from flagger.api.names import GROUP, HELM_RESOURCE_POLICY, VERSION
 from flagger.api.schema import JsonSchema
 from flagger.api.structural import object_schema
 
-CATEGORY = "all"  # `kubectl get all` lists the kinds that upstream has
-RECORDS = "flagger"  # `kubectl get flagger` lists what was asked for and what happened
+CATEGORY = "all"  # `kubectl get all` lists our kinds
 HEADER = "# Generated from the models by `make crds`; change those instead.\n"
 
 
@@ -49,9 +46,6 @@ class Resource:
     plural: str
     text: str
     columns: Sequence[Column]
-    group: str = GROUP
-    version: str = VERSION
-    category: str = CATEGORY
 
     @property
     def kind(self) -> str:
@@ -89,40 +83,6 @@ RESOURCES: Sequence[Resource] = (
         text="A chat channel that Canaries can share.",
         columns=(Column("Type", ".spec.type"),),
     ),
-    Resource(
-        model=ReleaseAction,
-        plural="releaseactions",
-        text="One thing that a person or a pipeline wants done with a Canary, once.",
-        columns=(
-            Column("Canary", ".spec.canary"),
-            Column("Action", ".spec.action"),
-            Column("By", ".spec.requestedBy.username"),
-            Column("State", ".status.state"),
-            Column("Gate", ".spec.gate", priority=1),
-            Column("Identity", ".status.identity", priority=1),
-            Column("Message", ".status.message", priority=1),
-            Column("Age", ".metadata.creationTimestamp", "date"),
-        ),
-        group=RELEASE_GROUP,
-        version=RELEASE_VERSION,
-        category=RECORDS,
-    ),
-    Resource(
-        model=Release,
-        plural="releases",
-        text="What is going on with the Canary of the same name, and what went on.",
-        columns=(
-            Column("Phase", ".status.current.phase"),
-            Column("Run", ".status.current.run", "integer"),
-            Column("Weight", ".status.current.weight", "integer"),
-            Column("Paused", ".status.current.pause.reason"),
-            Column("Reason", ".status.current.reason", priority=1),
-            Column("Age", ".metadata.creationTimestamp", "date"),
-        ),
-        group=RELEASE_GROUP,
-        version=RELEASE_VERSION,
-        category=RECORDS,
-    ),
 )
 
 
@@ -136,22 +96,22 @@ def _definition(resource: Resource) -> dict[str, Any]:
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {
-            "name": f"{resource.plural}.{resource.group}",
+            "name": f"{resource.plural}.{GROUP}",
             "annotations": {HELM_RESOURCE_POLICY: "keep"},
         },
         "spec": {
-            "group": resource.group,
+            "group": GROUP,
             "scope": "Namespaced",
             "names": {
                 "kind": resource.kind,
                 "listKind": f"{resource.kind}List",
                 "plural": resource.plural,
                 "singular": resource.kind.lower(),
-                "categories": [resource.category],
+                "categories": [CATEGORY],
             },
             "versions": [
                 {
-                    "name": resource.version,
+                    "name": VERSION,
                     "served": True,
                     "storage": True,
                     "subresources": {"status": {}},

@@ -33,13 +33,13 @@ class MetricProvider(Model):
     address: str = ""
     """URL of the backend."""
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Further request headers, each with one or more values; for backends over HTTP."""
+    """Further request headers, each with one or more values (prometheus)."""
     secret_ref: SecretRef | None = None
     """Secret with credentials, in the template's namespace; the keys depend on the type."""
     region: str = ""
     """AWS region (cloudwatch)."""
     insecure_skip_verify: bool = False
-    """Do not verify the server's certificate; for backends over HTTP."""
+    """Do not verify the server's certificate (prometheus, graphite, externalmetrics)."""
 
 
 class MetricTemplateSpec(Model):

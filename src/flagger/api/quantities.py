@@ -20,9 +20,6 @@ _NANOSECONDS = {
 }
 _PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _DURATION = re.compile(rf"([-+]?)((?:{_PART.pattern})+)")
-_DECIMAL = {unit: Decimal(1000) ** power for power, unit in enumerate(("n", "u", "m", "", *"kMGTPE"), -3)}
-_BINARY = {f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", 1)}
-_QUANTITY = re.compile(r"([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,3}|)")
 _LIMIT = 2**63  # Go counts nanoseconds in a signed 64-bit integer
 
 
@@ -118,19 +115,6 @@ def parse_percent(text: str) -> float:
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?%", text) is None:
         raise ValueError(f"{text!r} is not a percentage such as 25%")
     return float(text[:-1])
-
-
-def parse_quantity(text: str) -> float:
-    """Return the number that a Kubernetes quantity stands for: 1.5 for `1500m`, 1024.0 for `1Ki`.
-
-    Raises:
-        ValueError: the text is no quantity.
-    """
-    match = _QUANTITY.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is not a quantity such as 1500m or 2Gi")
-    factor = _BINARY.get(match[2]) or _DECIMAL.get(match[2]) or Decimal(f"1{match[2]}")
-    return float(Decimal(match[1]) * factor)
 
 
 def share_of(value: int | str, total: int, *, round_up: bool) -> int:

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 
-from flagger.api.canary import PROVIDERS, VARIANTS
+from flagger.api.canary import PROVIDERS
 from flagger.api.findings import Case, Findings, error
-from flagger.api.references import CrossNamespaceRef, ObjectRef, UpstreamRef
+from flagger.api.references import CrossNamespaceRef, UpstreamRef
 
 TARGET_KINDS = ("Deployment", "DaemonSet", "Service")
 SCALER_KINDS = ("HorizontalPodAutoscaler", "ScaledObject")
+_VARIANTS = ("smi:v1alpha1:", "smi:v1alpha2:", "smi:v1alpha3:", "gloo:")
 
 
 def is_known_provider(provider: str) -> bool:
     """Say whether the text names a provider; the operator's flag may add a mesh to `smi:…`."""
-    return provider in PROVIDERS or provider.startswith(tuple(f"{name}:" for name in VARIANTS))
+    return provider in PROVIDERS or provider.startswith(_VARIANTS)
 
 
 def known_provider(case: Case) -> Findings:
@@ -75,32 +76,8 @@ def same_namespace(case: Case) -> Findings:
             )
 
 
-def users_routes(case: Case) -> Findings:
-    """Refuse a list that names no route, a route without a name, and one that is named twice."""
-    if case.canary.spec.service.route_refs == ():
-        yield error("spec.service.routeRefs", "is empty", "name a route, or remove the field")
-    seen: set[tuple[str, str, str]] = set()
-    for path, ref in _routes(case):
-        for field, text in (("apiVersion", ref.api_version), ("kind", ref.kind), ("name", ref.name)):
-            if not text:
-                yield error(f"{path}.{field}", "is empty", "say which route is meant")
-        identity = ref.kind, *case.canary.locate(ref)
-        if identity in seen:
-            yield error(path, f"names {ref} again", "name each route once")
-        seen.add(identity)
-
-
-def _routes(case: Case) -> Iterator[tuple[str, ObjectRef]]:
-    service = case.canary.spec.service
-    if service.route_ref is not None:
-        yield "spec.service.routeRef", service.route_ref
-    for index, ref in enumerate(service.route_refs or ()):
-        yield f"spec.service.routeRefs[{index}]", ref
-
-
-def _references(case: Case) -> Iterator[tuple[str, CrossNamespaceRef | ObjectRef | UpstreamRef]]:
+def _references(case: Case) -> Iterator[tuple[str, CrossNamespaceRef | UpstreamRef]]:
     spec = case.canary.spec
-    yield from _routes(case)
     if spec.upstream_ref is not None:
         yield "spec.upstreamRef", spec.upstream_ref
     for index, metric in enumerate(spec.analysis.metrics):
@@ -116,7 +93,7 @@ def provider_needs(case: Case) -> Findings:
     present: Mapping[str, object] = {
         "spec.ingressRef": spec.ingress_ref and spec.ingress_ref.name,
         "spec.routeRef": spec.route_ref and spec.route_ref.name,
-        "spec.service.gatewayRefs": spec.service.gateway_refs or case.canary.route_refs,
+        "spec.service.gatewayRefs": spec.service.gateway_refs,
         "spec.service.meshName": spec.service.mesh_name,
     }
     for provider, field, fix in _NEEDS:

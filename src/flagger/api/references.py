@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 from msgspec import Meta, field
 
 from flagger.api.model import Model
-from flagger.api.schema import OBJECT_NAME, enum
+from flagger.api.schema import enum
 
 KNATIVE_SERVING = "serving.knative.dev/v1"
 """With kind Service, this API version makes the target a Knative Service; any other makes it a core one."""
@@ -72,23 +72,6 @@ class RouteRef(Model):
     """Kind of the route."""
     name: str
     """Name of the route."""
-
-
-class ObjectRef(Model, kw_only=True):
-    """A route that users wrote, whose weights are moved where it is."""
-
-    api_version: str
-    """API version of the route, for example networking.istio.io/v1."""
-    kind: str
-    """Kind of the route."""
-    name: Annotated[str, OBJECT_NAME]
-    """Name of the route."""
-    namespace: str = ""
-    """Namespace of the route; the Canary's own when empty."""
-
-    def __str__(self) -> str:
-        """Return kind and name, as messages have them."""
-        return f"{self.kind} {self.name}" + (f".{self.namespace}" if self.namespace else "")
 
 
 class UpstreamRef(Model):
@@ -160,8 +143,6 @@ class Metadata(Model):
     """When deletion was asked for; empty while it was not."""
     owner_references: tuple[OwnerReference, ...] = ()
     """Who the object belongs to."""
-    target: OwnerReference | None = None
-    """Of a Canary: its target as it was found, which owns what is made for it too. No field of the API."""
 
 
 class Key(NamedTuple):

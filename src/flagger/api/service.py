@@ -7,7 +7,6 @@ from msgspec import field
 
 from flagger.api.matching import HttpMatch, StrictStringMatch
 from flagger.api.model import Model
-from flagger.api.references import ObjectRef
 from flagger.api.schema import (
     DNS_LABEL,
     DNS_SUBDOMAIN,
@@ -205,10 +204,6 @@ class ServiceSpec(Model, kw_only=True):
     """Istio gateways; mesh when empty."""
     gateway_refs: Annotated[tuple[GatewayRef, ...], keywords(maxItems=32)] = ()
     """Gateways to which generated routes attach; required for Gateway API."""
-    route_ref: ObjectRef | None = None
-    """A route of the user's whose weights are moved where it is; nothing else of it is touched, none is generated."""
-    route_refs: tuple[ObjectRef, ...] | None = None
-    """Several such routes."""
     delegation: bool = False
     """Generate a VirtualService without hosts and gateways, for delegation (Istio)."""
     traffic_policy: TrafficPolicy | None = None

@@ -11,61 +11,6 @@ from flagger.api.phases import PROMOTED, Condition, Phase
 from flagger.api.schema import NUMBER
 
 
-class Hold(Model):
-    """A pause: nothing moves, the checks go on. It outlives runs."""
-
-    by: str = ""
-    """Who paused; empty when the annotation on the Canary does."""
-    reason: str = ""
-    """Why."""
-    since: Annotated[datetime, Meta(tz=True)] | None = None
-    """Since when."""
-    until: Annotated[datetime, Meta(tz=True)] | None = None
-    """When it ends by itself."""
-
-
-class Approval(Model):
-    """One person's yes to one gate, for one revision."""
-
-    gate: str = ""
-    """Name of the hook that makes the gate."""
-    by: str = ""
-    """Who approved."""
-    revision: str = ""
-    """Hash of the revision that it is meant for."""
-    at: Annotated[datetime, Meta(tz=True)] | None = None
-    """When."""
-    until: Annotated[datetime, Meta(tz=True)] | None = None
-    """When it stops to count."""
-    weight: Annotated[int, NUMBER] | None = None
-    """The step of the run that it is meant for, as a weight or an iteration; the whole run when absent."""
-    override: bool = False
-    """Opens a gate whose hook is not ours."""
-
-
-class ActRecord(Model):
-    """An act that took effect, remembered so that it never does twice."""
-
-    uid: str = ""
-    """Identity of the act."""
-    action: str = ""
-    """What was done."""
-    by: str = ""
-    """Who asked."""
-    reason: str = ""
-    """Why."""
-    gate: str = ""
-    """The gate that it was about."""
-    via: str = ""
-    """Where it came from."""
-    at: Annotated[datetime, Meta(tz=True)] | None = None
-    """When it took effect."""
-    code: str = ""
-    """Stable name of the outcome."""
-    message: str = ""
-    """The outcome in one sentence."""
-
-
 class RunRecord(Model):
     """What must be remembered of a run that the other fields of the status don't say."""
 
@@ -80,27 +25,7 @@ class RunRecord(Model):
     approved: bool = False
     """The promotion was approved; it is not asked for again."""
     waiting: str = ""
-    """The closed gate, or the missing capacity, that people were told about."""
-    forced: str = ""
-    """Who had the remaining steps skipped."""
-    retried: bool = False
-    """The failed revision waits for approval to run again."""
-    hold: Hold | None = None
-    """The pause that an act asked for."""
-    approvals: tuple[Approval, ...] = ()
-    """Who has approved what."""
-    acts: tuple[ActRecord, ...] = ()
-    """What people did in this run, newest last."""
-    size: int = 0
-    """Pods that the primary had before the run; 0 when that is not known."""
-    short_since: Annotated[datetime, Meta(tz=True)] | None = None
-    """Time since which traffic waits for pods."""
-    retreat: str = ""
-    """Why the traffic leaves the side that it was on, as fast as the other one has pods for it."""
-    held: str = ""
-    """Why metrics bring no verdict, as people were told: no data, or error."""
-    held_since: Annotated[datetime, Meta(tz=True)] | None = None
-    """Time since which metrics bring no verdict."""
+    """The closed gate that people were told about."""
 
 
 class CanaryStatus(Model):

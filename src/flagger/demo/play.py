@@ -36,7 +36,7 @@ from flagger.kube.cluster import Cluster
 from flagger.kube.errors import KubeError
 from flagger.kube.kubeconfig import load_connection
 from flagger.kube.objects import Object
-from flagger.metrics.base import Tools
+from flagger.metrics.base import Backend
 from flagger.metrics.providers.prometheus import Prometheus
 from flagger.outbound import Outbound
 from flagger.sandbox.daemon import StartError
@@ -165,7 +165,7 @@ async def _theatre(
             raise SpoiltError(f"shop/checkout was not initialized within {limit:.0f} s{heard}")
         users = Users(await _entrance(client, limit), scene.HOST)
         narrator.ready(f"{scene.NAME}:{FIRST}", users)
-        metrics = Prometheus.at(record.metrics, Tools(outbound, client))
+        metrics = Prometheus(Backend(outbound, record.metrics))
         theatre = Theatre(options, client, story, users, narrator, metrics)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(users.run()), group.create_task(_keep_looking(theatre))]

@@ -22,8 +22,6 @@ MOVES = (
     "Rolling back ",
 )
 """How events begin that move phase, weight or failed checks."""
-HELD = " without a verdict: "
-"""In events of passes that neither passed nor failed."""
 
 _JUDGED = re.compile(r"success rate (?P<value>[\d.]+)% < (?P<limit>[\d.]+)%")
 
@@ -151,7 +149,7 @@ class Story:
         self._known.add(key)
         passes = self.chapter.passes
         self.chapter.told.append(text)
-        if text.startswith("Halt ") and HELD not in text:
+        if text.startswith("Halt "):
             self.chapter.halts.append(text)
             self.chapter.first_halt = self.chapter.first_halt or asyncio.get_running_loop().time()
         if text.startswith(MOVES):

@@ -13,23 +13,19 @@ from flagger.api.analysis import REQUEST_DURATION, REQUEST_SUCCESS_RATE, Metric
 from flagger.api.canary import Canary
 from flagger.api.quantities import duration_or
 from flagger.kube.cluster import Cluster
-from flagger.metrics.base import MetricProvider, MetricResult, NoData, ProviderError, Reading, Sample, Tools
+from flagger.metrics.base import MetricProvider, MetricResult, NoData, ProviderError, Reading, Sample
 from flagger.metrics.builtin import Observer, observer_for
 from flagger.metrics.judging import judge_duration, judge_number, judge_rate
-from flagger.metrics.readings import Readings, shareable
+from flagger.metrics.providers.prometheus import Prometheus
 from flagger.metrics.sources import SourceError, Sources
 from flagger.metrics.templating import TemplateError, render
-from flagger.outbound import excerpt
-from flagger.rollout.analysis import counts
+from flagger.outbound import Outbound
 from flagger.rollout.facts import Verdict
 
 log = structlog.get_logger(__name__)
 
 WINDOW = timedelta(minutes=1)
 """Window of a metric whose interval is missing or cannot be read."""
-
-WITHIN = timedelta(seconds=20)
-"""Limit of all queries of a pass; each provider has a limit of its own below it."""
 
 
 class Means(Enum):
@@ -74,18 +70,16 @@ def provider_string(mesh: str, canary: Canary) -> str:
 class MetricAnalysis:
     """Asks for the metrics of a Canary and judges them."""
 
-    def __init__(self, cluster: Cluster, tools: Tools, *, metrics_server: str, mesh: str) -> None:
+    def __init__(self, cluster: Cluster, outbound: Outbound, *, metrics_server: str, mesh: str) -> None:
         """`metrics_server` is the URL and `mesh` the provider that count where a Canary names none."""
-        self._sources = Sources(cluster, tools, metrics_server)
-        self._readings = Readings()
+        self._sources = Sources(cluster, outbound, metrics_server)
         self._mesh = mesh
 
     async def analyse(self, canary: Canary) -> tuple[MetricResult, ...]:
         """Run one pass. Everything is asked at once, but judged and returned in upstream's order.
 
-        The pass stops at the first result that is a failed check, which is then the last one returned: what
-        comes behind it is neither judged nor recorded, and what is still being asked is called off. Silence
-        that is no failed check doesn't hide a bad value behind it.
+        The pass stops at the first result that is not a PASS, which is then the last one returned: what comes
+        behind it is neither judged nor recorded, and what is still being asked is called off.
         """
         metrics = canary.spec.analysis.metrics
         if not metrics:
@@ -99,7 +93,7 @@ class MetricAnalysis:
             tasks = [group.create_task(scene.run(metric, check)) for metric, check in checks_of(metrics)]
             for task in tasks:
                 results.append(await task)
-                if counts(results[-1].verdict, canary.holding):
+                if results[-1].verdict is not Verdict.PASS:
                     break
             for task in tasks:
                 task.cancel()
@@ -138,33 +132,24 @@ class MetricAnalysis:
         return f"{kind} in metric template {where} not available: {problem.problem}" if problem else ""
 
     async def _scene(self, canary: Canary) -> "_Scene":
-        return _Scene(
-            canary=canary,
-            route=await self._sources.route(canary),
-            server=self._sources.server(canary),
-            provider=provider_string(self._mesh, canary),
-            sources=self._sources,
-            readings=self._readings,
-            deadline=asyncio.get_running_loop().time() + WITHIN.total_seconds(),
-        )
+        server = self._sources.server(canary)
+        route = await self._sources.route(canary)
+        return _Scene(canary, route, server, provider_string(self._mesh, canary), self._sources)
 
 
 def _needs_server(metrics: Sequence[Metric]) -> bool:
     return any(metric.is_builtin or metric.query for metric in metrics)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Scene:
     """What all checks of one pass share."""
 
     canary: Canary
     route: str
-    server: MetricProvider
+    server: Prometheus
     provider: str
     sources: Sources
-    readings: Readings
-    deadline: float
-    """Loop time until which answers are waited for."""
 
     async def run(self, metric: Metric, check: Means) -> MetricResult:
         match check:
@@ -258,14 +243,7 @@ class _Scene:
 
     async def _ask(self, provider: MetricProvider, query: str, metric: Metric) -> Reading:
         window = duration_or(metric.window, WINDOW)
-        age = shareable(self.canary.interval(timedelta()))
-        try:
-            async with asyncio.timeout_at(self.deadline):
-                reading = await self.readings.ask((provider, query, window), who=self.canary.key, age=age)
-        except TimeoutError:
-            reading = ProviderError(
-                f"the pass takes longer than {WITHIN.total_seconds():g}s (query: {excerpt(query)})"
-            )
+        reading = await provider.query(query, window=window)
         context = {
             "canary": f"{self.canary.name}.{self.canary.namespace}",
             "metric": metric.name,

@@ -1,15 +1,14 @@
-"""The contract of metric backends, and what a pass over the metrics results in."""
+"""The contract of metric backends, their shared I/O, and what a pass over the metrics results in."""
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Protocol
+from urllib.parse import urlsplit
 
+from flagger.api.errors import FieldError
 from flagger.api.metric_template import MetricProvider as ProviderSpec
-from flagger.kube.client import Client
-from flagger.outbound import Outbound
-from flagger.proxies import Proxies
+from flagger.outbound import Answer, Call, Outbound, OutboundError, excerpt, shown_address
 from flagger.rollout.facts import Verdict
 
 
@@ -56,30 +55,67 @@ class MetricProvider(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What providers work with, beside their settings."""
-
-    outbound: Outbound
-    client: Client
-    """The API server, for backends that are reached through it."""
-    proxies: Proxies = field(default_factory=Proxies)
-    """The process's own proxies."""
-    clock: Callable[[], float] = time.time
-    """Seconds since 1970."""
-    sessions: dict[str, Any] = field(default_factory=dict)
-    """Of SDKs, by name: what is large or costs time to get, and serves several providers."""
-
-
 class Factory(Protocol):
     """Makes the provider of one type."""
 
-    def __call__(self, spec: ProviderSpec, credentials: Mapping[str, str], tools: Tools, /) -> MetricProvider:
-        """Return the provider; `credentials` are the Secret's values, empty without a secretRef.
+    def __call__(
+        self, spec: ProviderSpec, credentials: Mapping[str, str], outbound: Outbound
+    ) -> MetricProvider:
+        """Return the provider.
 
         Raises:
             FieldError: a setting or a key of the Secret is missing or unusable.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """An HTTP backend: where it is and what must not be shown; asks, and phrases what went wrong."""
+
+    outbound: Outbound
+    address: str
+    """Base URL as the user wrote it."""
+    secrets: Sequence[str] = ()
+    """Values that must not appear in messages."""
+
+    async def ask(self, call: Call, query: str) -> Answer | ProviderError:
+        """Send a request that carries `query`; every status from 300 on is an error."""
+        try:
+            answer = await self.outbound.send(call)
+        except OutboundError as error:
+            return self.error(error.problem, query)
+        if answer.status >= 300:
+            return self.error(answer.status_line, query, answer.body)
+        return answer
+
+    def error(self, problem: str, query: str, body: bytes = b"") -> ProviderError:
+        """Return an error that names the address, the query and the beginning of what came back."""
+        came_back = f": {excerpt(body, secrets=self.secrets, limit=300)}" if body else ""
+        return ProviderError(self._sentence(f"{problem}{came_back}", query))
+
+    def no_data(self, query: str) -> NoData:
+        """Return that the backend has no value for `query`."""
+        return NoData(self._sentence("no values found", query))
+
+    def _sentence(self, what: str, query: str) -> str:
+        asked = excerpt(query, secrets=self.secrets, limit=400)
+        return f"{shown_address(self.address)}: {what} (query: {asked})"
+
+
+def check_address(field: str, address: str, backend: str) -> None:
+    """Check that a backend's address can be used.
+
+    Raises:
+        FieldError: it is not an absolute http or https URL.
+    """
+    try:
+        parts = urlsplit(address)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        valid = False
+    if not valid:
+        problem = f"{backend} address {shown_address(address)!r} is not a valid URL"
+        raise FieldError(field, problem, "write it as http://host:port")
 
 
 @dataclass(frozen=True, slots=True)

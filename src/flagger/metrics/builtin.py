@@ -73,46 +73,29 @@ def _appmesh(pods: str) -> Observer:
     return _envoy('kubernetes_namespace="{{ namespace }}"', f'kubernetes_pod_name=~"{pods}"')
 
 
-_ISTIO_WORKLOAD = (
-    'destination_workload_namespace="{{ namespace }}"',
-    'destination_workload=~"{{ target }}"',
-)
-_ISTIO_SERVICE = (
-    'destination_service_namespace="{{ namespace }}"',
-    'destination_service_name="{{ target }}-canary"',
-)
-
-
-def _istio(*destination: str) -> Observer:
+def _istio() -> Observer:
     count, bucket = "istio_requests_total", "istio_request_duration_milliseconds_bucket"
-    which = ('reporter="destination"', *destination)
+    which = (
+        'reporter="destination"',
+        'destination_workload_namespace="{{ namespace }}"',
+        'destination_workload=~"{{ target }}"',
+    )
     good = _rate(count, *which, 'response_code!~"5.*"')
     return Observer(_rate(count, *which), good, _p99(bucket, *which))
 
 
-def _linkerd(*which: str) -> Observer:
+def _linkerd() -> Observer:
     count, bucket = "response_total", "response_latency_ms_bucket"
+    which = ('namespace="{{ namespace }}"', 'deployment=~"{{ target }}"', 'direction="inbound"')
     good = _rate(count, *which, 'classification!="failure"')
     return Observer(_rate(count, *which), good, _p99(bucket, *which))
 
 
-def _linkerd_workload(label: str) -> Observer:
-    """What the proxies of a workload's own pods tell."""
-    return _linkerd('namespace="{{ namespace }}"', f'{label}=~"{{{{ target }}}}"', 'direction="inbound"')
-
-
-def _linkerd_service() -> Observer:
-    """What the proxies of clients tell about a Service."""
-    return _linkerd(
-        'dst_namespace="{{ namespace }}"', 'dst_service="{{ target }}-canary"', 'direction="outbound"'
-    )
-
-
-def _osm(kind: str) -> Observer:
+def _osm() -> Observer:
     count, bucket = "osm_request_total", "osm_request_duration_ms_bucket"
     which = (
         'destination_namespace="{{ namespace }}"',
-        f'destination_kind="{kind}"',
+        'destination_kind="Deployment"',
         'destination_name="{{ target }}"',
     )
     good = _rate(count, *which, 'response_code!~"5.*"')
@@ -177,33 +160,24 @@ OBSERVERS: Mapping[str, Observer] = {
     "gloo": _envoy(
         'envoy_cluster_name=~"{{ namespace }}-{{ service }}-canaryupstream-[0-9a-zA-Z-]+_[0-9a-zA-Z-]+"'
     ),
-    "istio": _istio(*_ISTIO_WORKLOAD),
+    "istio": _istio(),
     "knative": _envoy('envoy_cluster_name=~"{{ namespace }}/{{ route }}"'),
     "kubernetes": _http(_REPLICA_SET_PODS),
     "kuma": _envoy('service=~"{{ service }}-canary_{{ namespace }}_svc_[0-9a-zA-Z-]+"'),
-    "linkerd": _linkerd_workload("deployment"),
+    "linkerd": _linkerd(),
     "nginx": _nginx(),
-    "osm": _osm("Deployment"),
+    "osm": _osm(),
     "skipper": _skipper(),
     "traefik": _traefik(),
 }
 """By provider string, without version and suffix."""
 
-BY_KIND: Mapping[str, Mapping[str, Observer]] = {
-    "DaemonSet": {
-        "appmesh": _appmesh(_DAEMON_SET_PODS),
-        "gatewayapi": _http(_DAEMON_SET_PODS),
-        "kubernetes": _http(_DAEMON_SET_PODS),
-        "linkerd": _linkerd_workload("daemonset"),
-        "osm": _osm("DaemonSet"),
-    },
-    "Service": {
-        # Which workloads a Service leads to is not known, so the requests to its copy are what is measured.
-        "istio": _istio(*_ISTIO_SERVICE),
-        "linkerd": _linkerd_service(),
-    },
+DAEMON_SET_OBSERVERS: Mapping[str, Observer] = {
+    "appmesh": _appmesh(_DAEMON_SET_PODS),
+    "gatewayapi": _http(_DAEMON_SET_PODS),
+    "kubernetes": _http(_DAEMON_SET_PODS),
 }
-"""Rows that differ by the kind of the target."""
+"""Rows that differ when the target is a DaemonSet."""
 
 _FAMILIES = ("appmesh", "gatewayapi", "gloo")
 """Provider strings that may go on behind these words, as in `gatewayapi:v1`."""
@@ -223,4 +197,6 @@ def observer_for(provider: str, target_kind: str) -> Observer | None:
     bare = provider.removesuffix(":service")
     family = next((name for name in _FAMILIES if bare.startswith(name)), bare)
     family = next((name for pattern, name in _ALIASES if pattern.fullmatch(bare)), family)
-    return BY_KIND.get(target_kind, {}).get(family) or OBSERVERS.get(family)
+    if target_kind == "DaemonSet" and family in DAEMON_SET_OBSERVERS:
+        return DAEMON_SET_OBSERVERS[family]
+    return OBSERVERS.get(family)

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from flagger.api.analysis import Metric
 from flagger.api.canary import Canary
@@ -13,12 +13,12 @@ from flagger.api.names import GROUP, VERSION
 from flagger.api.references import CrossNamespaceRef
 from flagger.kube.cluster import Cluster
 from flagger.kube.errors import KubeError
-from flagger.kube.objects import SECRET, Kind, Object, resource_version_of, uid_of
-from flagger.metrics.backend import check_address
-from flagger.metrics.base import MetricProvider, Tools
+from flagger.kube.objects import SECRET, Kind, Object
+from flagger.metrics.base import Backend, MetricProvider, check_address
 from flagger.metrics.providers.prometheus import Prometheus
 from flagger.metrics.table import provider_for
 from flagger.metrics.templating import TemplateError, render
+from flagger.outbound import Outbound
 
 METRIC_TEMPLATE = Kind(GROUP, VERSION, "MetricTemplate", "metrictemplates")
 KNATIVE_SERVICE = Kind("serving.knative.dev", "v1", "Service", "services")
@@ -38,19 +38,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Finds providers and renders queries; reads MetricTemplates and Secrets from the caches.
-
-    A provider is made once and kept until its template or Secret changes.
-    """
+    """Finds providers and renders queries; reads MetricTemplates and Secrets from the caches."""
 
     cluster: Cluster
-    tools: Tools
+    outbound: Outbound
     metrics_server: str
     """URL of the Prometheus for built-in metrics and inline queries."""
-    made: dict[str, "_Made"] = field(default_factory=dict)
-    """By address of a metrics server, or by `namespace/name` of a MetricTemplate."""
 
-    def server(self, canary: Canary) -> MetricProvider:
+    def server(self, canary: Canary) -> Prometheus:
         """Return the Prometheus that built-in metrics and inline queries of this Canary ask.
 
         Raises:
@@ -61,9 +56,7 @@ class Sources:
             check_address("spec.metricsServer", address, "metrics server")
         except FieldError as error:
             raise SourceError(f"Error building Prometheus client for {error.problem}; {error.fix}") from error
-        if address not in self.made:
-            self.made[address] = _Made((), Prometheus.at(address, self.tools))
-        return self.made[address].provider
+        return Prometheus(Backend(self.outbound, address))
 
     async def template(self, canary: Canary, ref: CrossNamespaceRef) -> tuple[MetricTemplate, MetricProvider]:
         """Return a MetricTemplate and its provider.
@@ -74,33 +67,20 @@ class Sources:
         namespace, name = canary.locate(ref)
         here = f"Metric template {name}.{namespace}"
         try:
-            stored = await self._read(METRIC_TEMPLATE, namespace, name)
-            template = MetricTemplate.parse(stored)
+            template = MetricTemplate.parse(await self._read(METRIC_TEMPLATE, namespace, name))
         except (KubeError, FieldError) as error:
-            self.made.pop(f"{namespace}/{name}", None)
             raise SourceError(f"{here} error: {error}") from error
-        versions = _version(stored)
         spec = template.spec.provider
         credentials: Mapping[str, str] = {}
         if spec.secret_ref is not None:
             try:
-                secret = await self._read(SECRET, namespace, spec.secret_ref.name)
-                credentials, versions = decoded(secret), versions + _version(secret)
+                credentials = decoded(await self._read(SECRET, namespace, spec.secret_ref.name))
             except (KubeError, FieldError) as error:
                 raise SourceError(f"{here} secret {spec.secret_ref.name} error: {error}") from error
         try:
-            return template, self._provider(template, credentials, versions)
+            return template, provider_for(spec, credentials, self.outbound)
         except FieldError as error:
             raise SourceError(f"{here} provider {spec.type} error: {error}") from error
-
-    def _provider(
-        self, template: MetricTemplate, credentials: Mapping[str, str], versions: tuple[str, ...]
-    ) -> MetricProvider:
-        made = self.made.get(template.key)
-        if made is None or made.versions != versions:
-            made = _Made(versions, provider_for(template.spec.provider, credentials, self.tools))
-            self.made[template.key] = made
-        return made.provider
 
     async def templated(self, canary: Canary, metric: Metric, route: str) -> Source:
         """Return provider and rendered query of a metric that has a `templateRef`.
@@ -145,18 +125,6 @@ class Sources:
         if found is None:
             raise FieldError("", f"{kind.kind} {namespace}/{name} not found", "create it or correct the name")
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """A provider, and the versions of the objects that it was made from."""
-
-    versions: tuple[str, ...]
-    provider: MetricProvider
-
-
-def _version(stored: Object) -> tuple[str, ...]:
-    return uid_of(stored), resource_version_of(stored)
 
 
 def decoded(secret: Object) -> dict[str, str]:

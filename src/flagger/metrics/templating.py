@@ -20,7 +20,7 @@ _KNOWN = frozenset(NAMES) | frozenset(BUILT_IN) | LAZY
 
 
 def render(text: str, model: QueryModel) -> str:
-    """Return the query that `text` becomes for one Canary. A value never ends the quotes that it stands between.
+    """Return the query that `text` becomes for one Canary. Nothing is escaped.
 
     Raises:
         TemplateError: the text is no template, or it uses what the model does not have.

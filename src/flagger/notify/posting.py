@@ -14,8 +14,7 @@ from yarl import URL
 from flagger.notify.message import Message, Receiver, origin_of
 from flagger.notify.retries import is_passing, pause
 from flagger.notify.table import CHANNELS
-from flagger.outbound import Answer, Call, Outbound, OutboundError, excerpt
-from flagger.proxies import Proxies
+from flagger.outbound import Answer, Call, Outbound, OutboundError, Proxies, excerpt
 
 ATTEMPTS = 4
 TIME_LIMIT = timedelta(seconds=5)

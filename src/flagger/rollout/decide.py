@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from flagger.api.phases import without_rejection
-from flagger.rollout import acts, adoption, farewell, guards, initialize, ordered, start, strategies
+from flagger.rollout import guards, initialize, start, strategies
 from flagger.rollout.affinity import with_cookies
-from flagger.rollout.capacity import grown
 from flagger.rollout.facts import Facts, Need
 from flagger.rollout.gates import rollback_refusals
 from flagger.rollout.state import Decision, Snapshot
@@ -17,18 +16,15 @@ from flagger.rollout.state import Decision, Snapshot
 Rule = Callable[[Snapshot, Facts], Need | Decision | None]
 
 RULES: Sequence[Rule] = (
-    farewell.terminating,  # a suspended or faulty Canary can be deleted too
     guards.frozen,
+    guards.terminating,
     guards.invalid,
     guards.troubled,
-    acts.aborted,  # before anything that a readiness or a change of the target may decide
     initialize.bootstrap,
-    adoption.adopt,
     guards.stranded,  # before anything new: traffic that a failed run left on the canary comes home first
     start.withdrawn,
     start.idle,
     guards.unsupported,
-    guards.retreating,  # a rollback that has begun is not asked about again
     guards.primary_unready,  # never start, restart or advance over a primary that can't serve
     guards.new_revision,  # before the canary's readiness, so that a broken canary can be fixed forward
     guards.rollback_requested,
@@ -39,11 +35,8 @@ RULES: Sequence[Rule] = (
     guards.promotion_lost,
     strategies.finalise,
     guards.unroutable,  # after everything that only goes back: a rejected route must not hold up a rollback
-    acts.not_due,  # an act brings a tick at once, which must not shorten an analysis
     start.start,
     strategies.bring_home,
-    ordered.forced,
-    ordered.step,
     strategies.advance,
 )
 """The first rule that answers decides; a rule that doesn't apply answers None."""
@@ -52,23 +45,11 @@ RULES: Sequence[Rule] = (
 def decide(seen: Snapshot, facts: Facts) -> Need | Decision:
     """What this tick does, or what it must know first.
 
-    Called again with the answer until it is a Decision. The acts of people are heard first: the rules see the
-    release as those have left it.
+    Called again with the answer until it is a Decision.
     """
-    hearing = acts.heard(seen, facts)
-    if not isinstance(hearing, acts.Hearing):
-        return hearing
-    verdict = _ruled(hearing.seen, facts)
-    return hearing.concluded(verdict) if isinstance(verdict, Decision) else verdict
-
-
-def _ruled(seen: Snapshot, facts: Facts) -> Need | Decision:
     for rule in RULES:
         verdict = rule(seen, facts)
-        if isinstance(verdict, Decision) and seen.deleting:
-            return verdict  # with its finalizer a Canary goes, so its status is not touched up
         if isinstance(verdict, Decision):
-            verdict = verdict.with_status(grown(seen, verdict.status))
             return with_cookies(seen, _accepted(seen, verdict.after(*rollback_refusals(seen, facts))))
         if verdict is not None:
             return verdict

@@ -19,9 +19,7 @@ class SetSplit:
 
 @dataclass(frozen=True, slots=True)
 class ScaleUp:
-    """Bring the target from zero to its working size; `least` is that of an autoscaled one, 0 its own minimum."""
-
-    least: int = 0
+    """Bring the target from zero to its working size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,34 +55,6 @@ class RestorePrimary:
     """Give the primary back the template that it had before the last promotion."""
 
 
-@dataclass(frozen=True, slots=True)
-class RevertTarget:
-    """Have the target serve by itself again: at the primary's size, its autoscaler at work."""
-
-
-@dataclass(frozen=True, slots=True)
-class HandBackApex:
-    """Lead an apex Service that was there before the Canary to the target's pods again."""
-
-
-@dataclass(frozen=True, slots=True)
-class HandBackRoutes:
-    """Leave the routing objects as they shall be without the Canary."""
-
-
-@dataclass(frozen=True, slots=True)
-class Disown:
-    """Let everything go that was made for the Canary."""
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveFinalizer:
-    """Let the Canary go."""
-
-
-Farewell = RevertTarget | HandBackApex | HandBackRoutes | Disown | RemoveFinalizer
-"""The steps of a deletion."""
-
 Effect = (
     SetSplit
     | ScaleUp
@@ -94,5 +64,4 @@ Effect = (
     | UpdatePrimaryScaler
     | PromotePrimary
     | RestorePrimary
-    | Farewell
 )

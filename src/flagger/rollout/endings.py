@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flagger.api.analysis import HookType
 from flagger.api.phases import Failure, Phase
-from flagger.rollout import governor, record
+from flagger.rollout import record
 from flagger.rollout.effects import (
     PauseScaler,
     PromotePrimary,
@@ -47,39 +47,30 @@ def undo(seen: Snapshot) -> tuple[RestorePrimary, ...]:
 
 
 def rollback(seen: Snapshot, reason: str, *told: Announcement) -> Decision:
-    """Traffic back to the primary, at once if that has pods for it; then target to zero, phase Failed."""
+    """Traffic back to the primary, target to zero, phase Failed."""
     split = refuge(seen)
-    if split == HOME and (part := governor.retreat(seen)) != HOME:
-        return governor.withdraw(seen, part, reason, *told)
     return Decision(
         reason=reason,
         effects=(SetSplit(split), *undo(seen), *(() if split == AWAY else PARK)),
         status=record.run_failed(seen, weight=split.canary),
-        told=(*governor.untold(seen, *told), _failed(seen)),
+        told=(*told, Event(f"Canary failed! Scaling down {seen.name}", warning=True, phase=Phase.FAILED)),
         last_calls=HookCalls(HookType.POST_ROLLOUT, Phase.FAILED),
         outcome=Outcome.FAILED,
     )
 
 
-def _failed(seen: Snapshot) -> Event:
-    return Event(f"Canary failed! Scaling down {seen.name}", warning=True, phase=Phase.FAILED)
-
-
 def failed_promotion(seen: Snapshot, message: str) -> Decision:
     """The primary can't run the new revision: the canary takes the traffic, the primary its old template."""
     text = f"Promotion of {seen.target_name} failed, primary not ready: {message}"
-    told: tuple[Announcement, ...] = (
-        Event(message, warning=True),
-        Event(text, warning=True),
-        Alert(f"Promotion failed, primary not ready: {message}", Severity.ERROR),
-    )
-    if (part := governor.evacuation(seen)) != AWAY:
-        return governor.withdraw(seen, part, text, *told)
     return Decision(
         reason=text,
         effects=(SetSplit(AWAY), RestorePrimary()),
         status=record.run_failed(seen, weight=AWAY.canary, failure=Failure.PROMOTION),
-        told=governor.untold(seen, *told),
+        told=(
+            Event(message, warning=True),
+            Event(text, warning=True),
+            Alert(f"Promotion failed, primary not ready: {message}", Severity.ERROR),
+        ),
         last_calls=HookCalls(HookType.POST_ROLLOUT, Phase.FAILED),
         outcome=Outcome.FAILED,
         waits_for=Wait.PRIMARY,

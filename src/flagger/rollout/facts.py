@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
@@ -24,13 +24,11 @@ class Verdict(StrEnum):
 class HookCalls:
     """Call the hooks of one type in list order; the first that refuses ends the round.
 
-    Rollback hooks end it at the first that agrees instead. `phase` is what the payload carries. Gates of our
-    own are never called, nor are those that somebody has `opened`, by name.
+    Rollback hooks end it at the first that agrees instead. `phase` is what the payload carries.
     """
 
     type: HookType
     phase: Phase
-    opened: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +41,7 @@ class Probe:
     """Ask every metric provider whether it answers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Permit:
-    """Ask whether who wants an act may do it: one of the verbs on the Canary is enough."""
-
-    uid: str
-    verbs: tuple[str, ...]
-
-
-Need = HookCalls | Analyse | Probe | Permit
-
-
-@dataclass(frozen=True, slots=True)
-class Permission:
-    """Whether an act is permitted; `trouble` says why that can't be told."""
-
-    allowed: bool
-    trouble: str = ""
+Need = HookCalls | Analyse | Probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +77,15 @@ class Facts:
     hook_answers: Mapping[HookCalls, tuple[HookAnswer, ...]] = field(default_factory=dict)
     checks: tuple[Check, ...] | None = None
     provider_faults: tuple[str, ...] | None = None
-    permissions: Mapping[Permit, Permission] = field(default_factory=dict)
 
     def with_hooks(self, calls: HookCalls, answers: tuple[HookAnswer, ...]) -> Self:
         """The same facts and the answers of one round of hooks."""
-        return replace(self, hook_answers={**self.hook_answers, calls: answers})
+        return type(self)({**self.hook_answers, calls: answers}, self.checks, self.provider_faults)
 
     def with_checks(self, checks: tuple[Check, ...]) -> Self:
         """The same facts and the checks of an analysis pass."""
-        return replace(self, checks=checks)
+        return type(self)(self.hook_answers, checks, self.provider_faults)
 
     def with_probe(self, faults: tuple[str, ...]) -> Self:
         """The same facts and what is wrong with the metric providers; nothing when all answer."""
-        return replace(self, provider_faults=faults)
-
-    def with_permission(self, asked: Permit, permission: Permission) -> Self:
-        """The same facts and whether somebody may do something."""
-        return replace(self, permissions={**self.permissions, asked: permission})
+        return type(self)(self.hook_answers, self.checks, faults)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flagger.api.analysis import HookType
-from flagger.api.gates import is_native
 from flagger.api.phases import Phase
-from flagger.rollout.approvals import own_answer
 from flagger.rollout.facts import Facts, HookAnswer, HookCalls
 from flagger.rollout.state import Alert, Announcement, Event, Severity, Snapshot
 
@@ -55,31 +53,12 @@ class Gate:
 
 def gate(seen: Snapshot, facts: Facts, kind: HookType, phase: Phase = Phase.PROGRESSING) -> HookCalls | Gate:
     """The state of the gate that hooks of one type make, or the calls to find out."""
-    answers = _answers(seen, facts, kind, phase)
-    if isinstance(answers, HookCalls):
-        return answers
+    calls = HookCalls(kind, phase)
+    answers = answered(seen, facts, calls)
+    if answers is None:
+        return calls
     refusal = next((answer for answer in answers if not answer.ok), None)
     return Gate(kind, tuple(Event(_PASSED[kind].format(a.name)) for a in answers if a.ok), refusal)
-
-
-def _answers(
-    seen: Snapshot, facts: Facts, kind: HookType, phase: Phase
-) -> HookCalls | tuple[HookAnswer, ...]:
-    """The answers in list order up to the first refusal; gates that people decide about needn't be asked."""
-    hooks = [
-        (hook, own_answer(seen, hook)) for hook in seen.canary.spec.analysis.webhooks if hook.kind == kind
-    ]
-    opened = (hook.name for hook, own in hooks if own is not None and not is_native(hook))
-    calls = HookCalls(kind, phase, frozenset(opened))
-    asked, answers = iter(facts.hook_answers.get(calls, ())), []
-    for _, own in hooks:
-        if own is None and calls not in facts.hook_answers:
-            return calls
-        answer = next(asked) if own is None else own
-        answers.append(answer)
-        if not answer.ok:
-            break
-    return tuple(answers)
 
 
 def answered(seen: Snapshot, facts: Facts, calls: HookCalls) -> tuple[HookAnswer, ...] | None:

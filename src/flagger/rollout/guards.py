@@ -6,18 +6,16 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from flagger.api.analysis import HookType
 from flagger.api.phases import Phase, with_rejection
-from flagger.rollout import endings, governor, record
-from flagger.rollout.capacity import ANALYSING, next_floor
+from flagger.rollout import endings, record
 from flagger.rollout.effects import ResumeScaler, ScaleUp, SetSplit
 from flagger.rollout.facts import Facts, Need
 from flagger.rollout.gates import rollback_request
 from flagger.rollout.plan import plan
 from flagger.rollout.revision import configs_changed
 from flagger.rollout.state import AWAY, HOME, Alert, Decision, Event, Severity, Snapshot, Wait
-from flagger.rollout.waits import for_promotion, held, paused
 
+ANALYSING = frozenset({Phase.PROGRESSING, Phase.WAITING_PROMOTION})
 PROMOTING = frozenset({Phase.PROMOTING, Phase.FINALISING})
 
 
@@ -26,6 +24,11 @@ def frozen(seen: Snapshot, _: Facts) -> Decision | None:
     if not seen.canary.spec.suspend:
         return None
     return _stop(seen, "skipping canary run as object is suspended", warning=False, once=True)
+
+
+def terminating(seen: Snapshot, _: Facts) -> Decision | None:
+    """A Canary that is being deleted starts and moves nothing."""
+    return Decision(reason="the Canary is being deleted", status=seen.status) if seen.deleting else None
 
 
 def invalid(seen: Snapshot, _: Facts) -> Decision | None:
@@ -49,18 +52,7 @@ def stranded(seen: Snapshot, _: Facts) -> Decision | None:
     if seen.primary is None or not seen.primary.readiness.ready:
         reason = "the canary serves until the primary is ready again"
         return Decision(reason=reason, status=seen.status, waits_for=Wait.PRIMARY)
-    if not governor.takes_all(seen):
-        reason = "the canary serves until the primary has pods for all traffic"
-        return Decision(reason=reason, status=seen.status, waits_for=Wait.CAPACITY)
     return endings.homecoming(seen)
-
-
-def retreating(seen: Snapshot, _: Facts) -> Decision | None:
-    """A rollback for which the primary had too few pods goes on, whatever else happens."""
-    run = seen.status.run
-    if seen.phase not in ANALYSING or run is None or not run.retreat:
-        return None
-    return endings.rollback(seen, run.retreat)
 
 
 def primary_unready(seen: Snapshot, _: Facts) -> Decision | None:
@@ -75,7 +67,7 @@ def primary_unready(seen: Snapshot, _: Facts) -> Decision | None:
     if readiness.terminal and seen.phase in PROMOTING:
         return endings.failed_promotion(seen, readiness.message)
     if readiness.terminal and seen.phase in ANALYSING:
-        return deadline_exceeded(seen, readiness.message)
+        return _deadline_exceeded(seen, readiness.message)
     return _stop(seen, readiness.message, wait=Wait.PRIMARY)
 
 
@@ -115,7 +107,7 @@ def canary_unready(seen: Snapshot, _: Facts) -> Decision | None:
         return None
     readiness = seen.target.readiness
     if readiness.terminal:
-        return deadline_exceeded(seen, readiness.message)
+        return _deadline_exceeded(seen, readiness.message)
     return _stop(seen, readiness.message, wait=Wait.TARGET)
 
 
@@ -133,7 +125,7 @@ def canary_asleep(seen: Snapshot, _: Facts) -> Decision | None:
     if seen.phase not in ANALYSING or seen.target is None or seen.target.replicas > 0:
         return None
     text = f"Scaling up {seen.target_name}, it was scaled to zero during its analysis"
-    effects = (SetSplit(HOME), ResumeScaler(), ScaleUp(next_floor(seen, seen.status, HOME)))
+    effects = (SetSplit(HOME), ResumeScaler(), ScaleUp())
     event = Event(text, warning=True)
     return Decision(reason=text, effects=effects, status=seen.status, told=(event,), waits_for=Wait.TARGET)
 
@@ -142,8 +134,6 @@ def skip_requested(seen: Snapshot, _: Facts) -> Decision | None:
     """A run whose analysis is to be skipped is promoted as soon as its canary is ready."""
     if not seen.canary.skip_analysis or seen.phase not in ANALYSING:
         return None
-    if held(seen):
-        return for_promotion(seen, paused(HookType.CONFIRM_PROMOTION))
     return endings.skipped(seen)
 
 
@@ -175,8 +165,7 @@ def too_many_failed_checks(seen: Snapshot, _: Facts) -> Decision | None:
     return endings.rollback(seen, text, Event(text, warning=True), alert)
 
 
-def deadline_exceeded(seen: Snapshot, message: str) -> Decision:
-    """Roll back: what a run waits for did not come in time."""
+def _deadline_exceeded(seen: Snapshot, message: str) -> Decision:
     text = f"Rolling back {seen.name} progress deadline exceeded {message}"
     alert = Alert(f"Progress deadline exceeded {message}", Severity.ERROR)
     return endings.rollback(seen, text, Event(message, warning=True), Event(text, warning=True), alert)

@@ -40,31 +40,13 @@ def initialized(seen: Snapshot, revision: str) -> CanaryStatus:
 
 def run_started(seen: Snapshot, revision: str) -> CanaryStatus:
     """A run of `revision` begins (again): counters at zero, a new run number."""
-    before, asked = seen.status.run or RunRecord(), {act.uid for act in seen.acts}
-    run = RunRecord(
-        number=next_run(seen.status),
-        revision=revision,
-        started=seen.now,
-        size=seen.primary.replicas if seen.primary else 0,
-        hold=before.hold,
-        acts=tuple(act for act in before.acts if act.uid in asked),  # whose answer may not be known yet
-    )
+    run = RunRecord(number=next_run(seen.status), revision=revision, started=seen.now)
     return moved(seen, Phase.PROGRESSING, replace(_reset(seen, revision), run=run))
 
 
 def next_run(status: CanaryStatus) -> int:
     """The number of the run that would start now; the first is 1."""
-    if status.run is None:
-        return 1
-    return status.run.number if half_started(status) else status.run.number + 1
-
-
-def half_started(status: CanaryStatus) -> bool:
-    """Whether a retry was recorded, and a crash kept its run from starting."""
-    run, moved_last = status.run, status.last_transition_time
-    if status.phase is not Phase.FAILED or run is None or run.started is None or moved_last is None:
-        return False
-    return run.started > moved_last
+    return status.run.number + 1 if status.run else 1
 
 
 def run_failed(seen: Snapshot, *, weight: int = 0, failure: Failure = Failure.SCALED_TO_ZERO) -> CanaryStatus:
@@ -78,10 +60,7 @@ def run_failed(seen: Snapshot, *, weight: int = 0, failure: Failure = Failure.SC
 
 def candidate_refused(seen: Snapshot, revision: str) -> CanaryStatus:
     """A revision that never started is remembered as refused; it does not start by itself."""
-    status = _reset(seen, revision)
-    if status.run is not None and status.run.retried:
-        status = noted(status, retried=False)
-    return moved(seen, Phase.FAILED, status)
+    return moved(seen, Phase.FAILED, _reset(seen, revision))
 
 
 def promoted(seen: Snapshot, revision: str) -> CanaryStatus:
@@ -115,17 +94,6 @@ def iterated(seen: Snapshot, iterations: int) -> CanaryStatus:
 def check_failed(seen: Snapshot) -> CanaryStatus:
     """One more failed check; several failing at once count as one."""
     return touched(seen, replace(seen.status, failed_checks=seen.status.failed_checks + 1))
-
-
-def held(seen: Snapshot, why: str) -> CanaryStatus:
-    """Metrics bring no verdict; the time of the first one is kept, and nothing is counted."""
-    run = seen.status.run or RunRecord()
-    return noted(seen.status, held=why, held_since=run.held_since or seen.now)
-
-
-def answered(status: CanaryStatus) -> CanaryStatus:
-    """Metrics brought a verdict."""
-    return noted(status, held="", held_since=None) if status.run and status.run.held else status
 
 
 def noted(status: CanaryStatus, **changes: Any) -> CanaryStatus:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 
-from flagger.api.names import FINALIZER
 from flagger.api.phases import IDLE, INITIAL, Phase
 from flagger.rollout.state import AWAY, HOME, Snapshot, Split
 
@@ -13,31 +12,21 @@ from flagger.rollout.state import AWAY, HOME, Snapshot, Split
 class Repair(StrEnum):
     """One thing to create if absent, or to bring back into shape; writes nothing when it is in order."""
 
-    FINALIZER = "finalizer of a Canary that is to be reverted on deletion"
     BACKENDS = "canary and primary Services"
     EARLY_ROUTE = "routing objects that pods need before they start"
     PRIMARY = "primary workload"
     SCALER = "primary autoscaler"
-    CANARY_SCALER = "autoscaler of the target"
     APEX = "apex Service"
     ROUTE = "routing objects"
-    KEEP = "what stays with the target when the Canary is deleted"
 
 
 def repairs(seen: Snapshot) -> Iterator[Repair]:
     """The repairs of this tick, in order.
 
-    The finalizer comes before anything that a deletion would have to take back; opting out always counts.
     The apex Service and the routes move users to the primary, so while a Canary initializes they wait for
     the primary to be ready. A lost primary is made again only from the revision that was promoted.
     """
-    if seen.deleting:
-        return
-    reverts, has = seen.canary.spec.revert_on_deletion, FINALIZER in seen.canary.metadata.finalizers
-    stopped = seen.canary.spec.suspend or bool(seen.problems) or bool(seen.trouble)
-    if has != reverts and (has or not stopped):
-        yield Repair.FINALIZER
-    if stopped:
+    if seen.canary.spec.suspend or seen.problems or seen.trouble or seen.deleting:
         return
     yield Repair.BACKENDS
     yield Repair.EARLY_ROUTE
@@ -48,10 +37,8 @@ def repairs(seen: Snapshot) -> Iterator[Repair]:
     if waits and not (seen.primary is not None and seen.primary.readiness.ready):
         return
     yield Repair.SCALER
-    yield Repair.CANARY_SCALER
     yield Repair.APEX
     yield Repair.ROUTE
-    yield Repair.KEEP
 
 
 def rightful_split(seen: Snapshot) -> Split:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from flagger.api.analysis import HookType
 from flagger.api.phases import IDLE, Phase
 from flagger.rollout import record
-from flagger.rollout.act import ActResult, Order, applied
-from flagger.rollout.capacity import next_floor
 from flagger.rollout.effects import ResumeScaler, ScaleUp, SetSplit
 from flagger.rollout.facts import Facts, HookCalls
 from flagger.rollout.gates import gate
 from flagger.rollout.revision import configs_changed, target_changed
 from flagger.rollout.state import HOME, Alert, Decision, Event, Severity, Snapshot, Wait
-from flagger.rollout.waits import held, paused
 
 
 def idle(seen: Snapshot, _: Facts) -> Decision | None:
@@ -40,55 +37,33 @@ def start(seen: Snapshot, facts: Facts) -> HookCalls | Decision | None:
     """Ask for approval, then bring the target up; no traffic moves in this tick."""
     if seen.phase not in IDLE | {Phase.WAITING} or seen.target is None:
         return None
-    kind = HookType.CONFIRM_ROLLOUT
-    asked = paused(kind) if held(seen) else gate(seen, facts, kind, seen.phase)
+    asked = gate(seen, facts, HookType.CONFIRM_ROLLOUT, seen.phase)
     if isinstance(asked, HookCalls):
         return asked
     if asked.refusal is not None:
-        reason = f"waiting for approval {asked.refusal.name}"
-        return _await_approval(seen, reason, asked.waiting(seen))
+        return _await_approval(seen, f"waiting for approval {asked.refusal.name}", asked.waiting(seen))
     text = f"New revision detected! Scaling up {seen.target_name}"
-    status = record.run_started(seen, seen.target.revision)
     home = () if seen.split == HOME else (SetSplit(HOME),)
     return Decision(
         reason=text,
-        effects=(*home, ResumeScaler(), ScaleUp(next_floor(seen, status, HOME))),
-        status=status,
+        effects=(*home, ResumeScaler(), ScaleUp()),
+        status=record.run_started(seen, seen.target.revision),
         told=(
             *asked.told,
             Event(text, phase=Phase.PROGRESSING),
             Alert("New revision detected, progressing canary analysis", Severity.INFO, facts=True),
         ),
         waits_for=Wait.TARGET,
-        results=_retried(seen, f"run {record.next_run(seen.status)} of the same revision has started"),
     )
 
 
 def _await_approval(seen: Snapshot, reason: str, waiting: tuple[Event | Alert, ...]) -> Decision:
     if seen.phase is Phase.WAITING:
         return Decision(reason=reason, status=seen.status)
-    results = _retried(seen, f"the same revision is {reason}")
-    status = record.waiting(seen)
-    if results:
-        status = record.noted(status, retried=True)
-    return Decision(reason=reason, status=status, told=waiting, results=results)
-
-
-def _retried(seen: Snapshot, message: str) -> tuple[ActResult, ...]:
-    return (ActResult(seen.order, applied("Retried", message)),) if seen.order else ()
-
-
-def _wanted_again(seen: Snapshot) -> bool:
-    """Whether somebody wants the revision that failed to run once more."""
-    if seen.phase is Phase.FAILED:
-        return seen.order is not None and seen.order.order is Order.RETRY
-    waits = seen.phase is Phase.WAITING and seen.status.run is not None and seen.status.run.retried
-    return waits and seen.target is not None and seen.target.revision == seen.status.last_applied_spec
+    return Decision(reason=reason, status=record.waiting(seen), told=waiting)
 
 
 def _changed(seen: Snapshot) -> bool:
     if seen.target is None:
         return False
-    if _wanted_again(seen):
-        return True
     return target_changed(seen.status, seen.target.revision) or configs_changed(seen.status, seen.configs)

@@ -9,12 +9,9 @@ from enum import StrEnum
 from typing import Self
 
 from flagger.api.canary import Canary
-from flagger.api.capacity import CapacityLimits
 from flagger.api.errors import FieldError
-from flagger.api.names import FINALIZER
 from flagger.api.phases import Phase
-from flagger.api.status import CanaryStatus, Hold
-from flagger.rollout.act import Act, ActResult
+from flagger.api.status import CanaryStatus
 from flagger.rollout.effects import Effect
 from flagger.rollout.facts import HookCalls
 
@@ -89,30 +86,18 @@ class Readiness:
 READY = Readiness(ready=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Autoscaling:
-    """How far an autoscaler may go: at most to `most` pods.
-
-    `contested` means that somebody takes back the minimum that we gave it, so that it follows its load alone.
-    """
-
-    most: int
-    contested: bool = False
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadState:
     """The target or the primary as it stands now.
 
     `revision` is the hash of what would be released, `replicas` the number of pods wanted, `available` that of
-    pods that can take requests. `autoscaling` is None without an autoscaler.
+    pods that can take requests.
     """
 
     revision: str
     readiness: Readiness
     replicas: int = 1
     available: int = 0
-    autoscaling: Autoscaling | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,10 +109,6 @@ class Snapshot:
     `written` is what it asks for in case that its controller has not taken it over yet.
     `trouble` says what else is missing that every tick needs. `problems` are the faults of the object itself
     that make it wait. `last_reason` is how the tick before ended, empty after a restart.
-    `acts` are what people want done, oldest first; `order` is the one of them that this tick may carry out.
-    `hold` is the pause that the object itself asks for. `early` says that an act, not time, brought the tick.
-    `images` are those of the target, where an act asks for one.
-    `capacity` says how traffic follows capacity, None that it doesn't.
     """
 
     canary: Canary
@@ -144,12 +125,6 @@ class Snapshot:
     trouble: str = ""
     last_reason: str = ""
     problems: tuple[FieldError, ...] = ()
-    acts: tuple[Act, ...] = ()
-    order: Act | None = None
-    hold: Hold | None = None
-    early: bool = False
-    images: frozenset[str] = frozenset()
-    capacity: CapacityLimits | None = None
 
     @property
     def phase(self) -> Phase:
@@ -160,11 +135,6 @@ class Snapshot:
     def deleting(self) -> bool:
         """Whether the Canary is on its way out."""
         return self.canary.is_deleting or self.phase in (Phase.TERMINATING, Phase.TERMINATED)
-
-    @property
-    def held(self) -> bool:
-        """Whether the Canary can't go before it has handed everything back."""
-        return self.canary.is_deleting and FINALIZER in self.canary.metadata.finalizers
 
     @property
     def name(self) -> str:
@@ -225,7 +195,6 @@ class Wait(StrEnum):
     PRIMARY = "primary"
     TARGET = "target"
     ROUTE = "route"
-    CAPACITY = "capacity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,8 +203,7 @@ class Decision:
 
     `reason` is one sentence. `last_calls` are the hooks to call once the effects are done and before the
     status is written, so that a crash repeats them rather than losing them; what they say is told between
-    `told` and `told_last`. `examined` says that the tick came as far as the analysis. `results` say what
-    became of the acts.
+    `told` and `told_last`. `examined` says that the tick came as far as the analysis.
     """
 
     reason: str
@@ -247,7 +215,6 @@ class Decision:
     outcome: Outcome | None = None
     waits_for: Wait | None = None
     examined: bool = False
-    results: tuple[ActResult, ...] = ()
 
     def after(self, *first: Announcement) -> Self:
         """The same decision with announcements before its own."""

@@ -10,17 +10,15 @@ from dataclasses import replace
 
 from flagger.api.analysis import HookType, Strategy
 from flagger.api.phases import Phase
-from flagger.rollout import endings, governor, record
+from flagger.rollout import endings, record
 from flagger.rollout.analysis import Passed, examine
-from flagger.rollout.capacity import ANALYSING
 from flagger.rollout.effects import PromotePrimary, SetSplit, UpdatePrimaryScaler
 from flagger.rollout.facts import Facts, HookCalls, Need
 from flagger.rollout.gates import Gate, gate
-from flagger.rollout.guards import deadline_exceeded
+from flagger.rollout.guards import ANALYSING
 from flagger.rollout.plan import Plan, plan
 from flagger.rollout.state import AWAY, HOME, Decision, Event, Feature, Snapshot, Split, Wait
 from flagger.rollout.steps import step_home
-from flagger.rollout.waits import for_promotion, for_traffic, held, paused
 
 Course = Callable[[Snapshot, Facts, Plan], Need | Decision]
 
@@ -37,28 +35,15 @@ def _move(seen: Snapshot, facts: Facts, course: Plan) -> Need | Decision:
     passed = examine(seen, facts, course)
     if not isinstance(passed, tuple):
         return passed
-    if held(seen) and not at_limit(seen, course):
-        return remembering(seen, for_traffic(seen, paused(HookType.CONFIRM_TRAFFIC_INCREASE)), passed)
     move = COURSES[course.strategy](seen, facts, course)
     if not isinstance(move, Decision):
         return move
-    return remembering(seen, _governed(seen, move), passed)
-
-
-def _governed(seen: Snapshot, move: Decision) -> Decision:
-    """The move, or the wait for the pods that it takes."""
-    target = next((effect.split for effect in move.effects if isinstance(effect, SetSplit)), HOME)
-    lack = governor.shortage(seen, target)
-    if not lack:
-        return move
-    return (
-        governor.hold(seen, lack, target) if governor.patient(seen, target) else deadline_exceeded(seen, lack)
-    )
+    return remembering(seen, move, passed)
 
 
 def remembering(seen: Snapshot, move: Decision, passed: Passed) -> Decision:
     """The move, told after the analysis that allowed it; the opening of the run needn't be repeated."""
-    status = record.answered(move.status)
+    status = move.status
     if status.run is None or not status.run.pre_rollout:
         status = record.noted(status, pre_rollout=True)
     return move.after(*passed).with_status(status)
@@ -73,59 +58,38 @@ def weighted(seen: Snapshot, facts: Facts, course: Plan) -> Need | Decision:
         if isinstance(asked, HookCalls):
             return asked
         if asked.refusal is not None:
-            return for_traffic(seen, asked)
+            return _hold_traffic(seen, asked)
         told = asked.told
     if split.canary >= course.ladder.top:
-        end = promotion(seen, facts)
-        return end.after(*told) if isinstance(end, Decision) else end
-    return climb(seen, course).after(*told)
-
-
-def climb(seen: Snapshot, course: Plan) -> Decision:
-    """The next rung of the ladder, or the mirror before the first."""
-    split = seen.split or HOME
+        promotion = _promotion(seen, facts)
+        return promotion.after(*told) if isinstance(promotion, Decision) else promotion
     if course.mirror and split.canary == 0 and not split.mirrored:
         target = Split(0, mirrored=True)
     else:
         target = Split(course.ladder.next(split.canary))
-    return weigh(seen, target)
-
-
-def weigh(seen: Snapshot, target: Split) -> Decision:
-    """Another weight for the canary."""
     text = f"Advance {seen.name} canary weight {target.canary}"
     status = record.weighed(seen, target.canary)
-    return Decision(reason=text, effects=(SetSplit(target),), status=status, told=(Event(text),))
+    return Decision(reason=text, effects=(SetSplit(target),), status=status, told=(*told, Event(text)))
 
 
 def ab_testing(seen: Snapshot, facts: Facts, course: Plan) -> Need | Decision:
     """All matching requests go to the canary, iteration after iteration."""
     if seen.status.iterations < course.iterations:
-        return iterate(seen, course, SetSplit(AWAY))
-    return promotion(seen, facts)
+        return _iterate(seen, course, SetSplit(AWAY))
+    return _promotion(seen, facts)
 
 
 def blue_green(seen: Snapshot, facts: Facts, course: Plan) -> Need | Decision:
     """Iterations without user traffic, or with a copy of it; then all of it at once; then promotion."""
-    if seen.status.iterations < course.iterations:
-        return iterate(seen, course, *mirroring(seen, course))
-    return switched(seen, facts, course)
-
-
-def mirroring(seen: Snapshot, course: Plan) -> tuple[SetSplit, ...]:
-    """Begins to copy requests to the canary, where the run wants that."""
-    mirror = course.mirror and not (seen.split or HOME).mirrored
-    return (SetSplit(Split(0, mirrored=True)),) if mirror else ()
-
-
-def switched(seen: Snapshot, facts: Facts, course: Plan) -> Need | Decision:
-    """All traffic on the canary for one pass, then the promotion."""
     done, split = seen.status.iterations, seen.split or HOME
+    if done < course.iterations:
+        mirror = course.mirror and not split.mirrored
+        return _iterate(seen, course, *((SetSplit(Split(0, mirrored=True)),) if mirror else ()))
     asked = _approved(seen, facts)
     if not isinstance(asked, Gate):
         return asked
-    away = split == AWAY if course.routes else done > course.iterations
-    return _promote(seen, asked) if away else _switch(seen, course, asked)
+    switched = split == AWAY if course.routes else done > course.iterations
+    return _promote(seen, asked) if switched else _switch(seen, course, asked)
 
 
 COURSES: Mapping[Strategy, Course] = {
@@ -133,13 +97,6 @@ COURSES: Mapping[Strategy, Course] = {
     Strategy.AB: ab_testing,
     Strategy.BLUE_GREEN: blue_green,
 }
-
-
-def at_limit(seen: Snapshot, course: Plan) -> bool:
-    """Whether the next move is the promotion (or the switch before it)."""
-    if course.strategy is Strategy.CANARY:
-        return (seen.split or HOME).canary >= course.ladder.top
-    return seen.status.iterations >= course.iterations
 
 
 def bring_home(seen: Snapshot, _: Facts) -> Decision | None:
@@ -155,10 +112,6 @@ def bring_home(seen: Snapshot, _: Facts) -> Decision | None:
         return Decision(reason="the primary has all traffic", effects=(scaler,), status=arrived)
     step = seen.canary.spec.analysis.step_weight_promotion if _trusted(seen) else 0
     target = Split(step_home(split.canary, step))
-    part = governor.homeward(seen, target) if _trusted(seen) else target
-    if part != target:
-        move = governor.slowed(seen, part, target)
-        return replace(move, effects=(scaler, *move.effects))
     text = (
         f"Advance {seen.name} primary weight {target.primary}" if step else "Routing all traffic to primary"
     )
@@ -176,8 +129,7 @@ def _trusted(seen: Snapshot) -> bool:
     return target is not None and target.readiness.ready and target.revision == seen.status.last_applied_spec
 
 
-def iterate(seen: Snapshot, course: Plan, *effects: SetSplit) -> Decision:
-    """One more iteration."""
+def _iterate(seen: Snapshot, course: Plan, *effects: SetSplit) -> Decision:
     count = seen.status.iterations + 1
     text = f"Advance {seen.name} canary iteration {count}/{course.iterations}"
     return Decision(reason=text, effects=effects, status=record.iterated(seen, count), told=(Event(text),))
@@ -195,22 +147,33 @@ def _switch(seen: Snapshot, course: Plan, asked: Gate) -> Decision:
     return Decision(reason=text, effects=(SetSplit(AWAY),), status=status, told=(*asked.told, Event(text)))
 
 
-def promotion(seen: Snapshot, facts: Facts) -> Need | Decision:
-    """The promotion, once its gate is open."""
+def _promotion(seen: Snapshot, facts: Facts) -> Need | Decision:
     asked = _approved(seen, facts)
     return _promote(seen, asked) if isinstance(asked, Gate) else asked
 
 
 def _approved(seen: Snapshot, facts: Facts) -> HookCalls | Decision | Gate:
     """The open gate before promotion, or the wait for it; an approval is asked for once per run."""
-    if held(seen):
-        return for_promotion(seen, paused(HookType.CONFIRM_PROMOTION))
     if seen.status.run is not None and seen.status.run.approved:
         return Gate(HookType.CONFIRM_PROMOTION)
     asked = gate(seen, facts, HookType.CONFIRM_PROMOTION)
     if isinstance(asked, HookCalls) or asked.refusal is None:
         return asked
-    return for_promotion(seen, asked)
+    reason = f"waiting for promotion approval {asked.refusal.name}"
+    if seen.phase is Phase.WAITING_PROMOTION:
+        return Decision(reason=reason, status=seen.status, told=asked.told)
+    status = record.moved(seen, Phase.WAITING_PROMOTION)
+    return Decision(reason=reason, status=status, told=(*asked.told, *asked.waiting(seen)))
+
+
+def _hold_traffic(seen: Snapshot, asked: Gate) -> Decision:
+    """The weight stays; people are told when the gate is first found closed at this weight."""
+    name = asked.refusal.name if asked.refusal else ""
+    closure = f"{name}@{seen.status.canary_weight}"
+    known = seen.status.run is not None and seen.status.run.waiting == closure
+    told = asked.told if known else (*asked.told, *asked.waiting(seen))
+    status = seen.status if known else record.noted(seen.status, waiting=closure)
+    return Decision(reason=f"waiting for traffic increase approval {name}", status=status, told=told)
 
 
 def _promote(seen: Snapshot, asked: Gate) -> Decision:

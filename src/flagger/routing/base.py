@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from flagger.api.canary import Canary
@@ -24,21 +23,6 @@ class Place(NamedTuple):
 
 Live = Mapping[Place, Object]
 """The objects of a router as they are in the cluster; those that don't exist are left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Flags:
-    """What the operator's flags say about all routing objects of a kind.
-
-    `annotations_prefix` begins the annotations that ingress-nginx reads, `ingress_class` is that of HTTPProxies.
-    """
-
-    annotations_prefix: str = "nginx.ingress.kubernetes.io"
-    ingress_class: str = ""
-
-
-NO_FLAGS = Flags()
-"""What holds while no flag says otherwise."""
 
 
 class RouteError(Exception):

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from typing import Any
-
-from msgspec.structs import FieldInfo, fields
 
 from flagger.api.canary import Canary
-from flagger.api.model import Model
 from flagger.api.names import GITOPS_IGNORE
 from flagger.kube.objects import Kind, Object
 
@@ -21,7 +16,7 @@ def manifest(kind: Kind, canary: Canary, name: str, spec: Object) -> Object:
         "name": name,
         "namespace": canary.namespace,
         "annotations": {**(custom.annotations if custom else {}), **GITOPS_IGNORE},
-        "ownerReferences": canary.owner_references,
+        "ownerReferences": [canary.owner_reference],
     }
     if custom and custom.labels:
         metadata["labels"] = dict(custom.labels)
@@ -31,26 +26,3 @@ def manifest(kind: Kind, canary: Canary, name: str, spec: Object) -> Object:
 def named_pairs(pairs: Mapping[str, str]) -> list[Object]:
     """A mapping as the list of names and values that most APIs want, in a stable order."""
     return [{"name": name, "value": value} for name, value in sorted(pairs.items())]
-
-
-def plain(value: Any) -> Any:
-    """A model as the user wrote it: fields with their defaults are left out."""
-    match value:
-        case Model():
-            found = ((info, getattr(value, info.name)) for info in _fields(type(value)))
-            return {info.encode_name: plain(inner) for info, inner in found if inner != _default_of(info)}
-        case Mapping():
-            return {key: plain(inner) for key, inner in value.items()}
-        case tuple():
-            return [plain(inner) for inner in value]
-    return value
-
-
-@cache
-def _fields(model: type[Model]) -> tuple[FieldInfo, ...]:
-    return fields(model)
-
-
-def _default_of(info: FieldInfo) -> Any:
-    factory: Any = info.default_factory
-    return factory() if callable(factory) else info.default

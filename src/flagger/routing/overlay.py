@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from flagger.kube.objects import Object
 
 
-@dataclass(frozen=True, slots=True)
-class Exactly:
-    """Part of a desired object that replaces what is live as a whole: all of it is ours."""
-
-    value: Any
-
-
 def overlay(live: Any, desired: Any) -> Any:
-    """`live` with every field of `desired`; a None in `desired` takes the field away, an `Exactly` replaces it.
+    """`live` with every field of `desired`; a None in `desired` takes the field away.
 
     Lists of objects are laid over element by element while their lengths agree; any other list is replaced.
     """
     match live, desired:
-        case _, Exactly(value):
-            return value
         case dict(), dict():
             return _objects(live, desired)
         case list(), list() if _alike(live, desired):
@@ -33,18 +23,6 @@ def overlay(live: Any, desired: Any) -> Any:
             return [overlay(None, value) for value in desired]
         case _:
             return desired
-
-
-def instead_of(live: Any, wanted: Any) -> Any:
-    """`wanted` with a None for whatever else `live` has: laid over it, nothing else is left there."""
-    match live, wanted:
-        case dict(), dict():
-            gone: Object = {key: None for key in live if key not in wanted}
-            return gone | {key: instead_of(live.get(key), value) for key, value in wanted.items()}
-        case list(), list() if _alike(live, wanted):
-            return [instead_of(before, after) for before, after in zip(live, wanted, strict=True)]
-        case _:
-            return wanted
 
 
 def _objects(live: Object, desired: Object) -> Object:

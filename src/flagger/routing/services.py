@@ -12,17 +12,8 @@ from flagger.api.names import GITOPS_IGNORE
 from flagger.api.service import CustomMetadata
 from flagger.kube.apply import merge_patch, retry_on_conflict
 from flagger.kube.cluster import Cluster
-from flagger.kube.objects import (
-    SERVICE,
-    Object,
-    annotations_of,
-    labels_of,
-    name_of,
-    namespace_of,
-    resource_version_of,
-)
+from flagger.kube.objects import SERVICE, Object, annotations_of, labels_of, resource_version_of
 from flagger.rollout.state import Selector
-from flagger.routing.original import is_ours, note_of, released, spec_before
 from flagger.routing.overlay import overlay
 
 
@@ -49,27 +40,6 @@ class Services:
         spec = _spec(canary, {selector.label: selector.primary}, ports)
         await self._ensure(_service(canary, label, spec, canary.spec.service.apex), canary)
 
-    async def hand_back(self, canary: Canary, selector: Selector | None) -> None:
-        """Lead an apex Service that is not ours where it led before, else to the pods that `selector` is about.
-
-        One that a Canary owns goes with it; one that is the target itself was never changed.
-
-        Raises:
-            KubeError: the API refused.
-        """
-        name = canary.service_names.apex
-
-        async def attempt() -> None:
-            live = await self._cluster.get(SERVICE, canary.namespace, name)
-            if live is None or _is_a_canarys(live) or canary.spec.target_ref.kind == SERVICE.kind:
-                return
-            pods = (spec_before(live) or {}).get("selector") or (
-                {selector.label: selector.value} if selector else live["spec"].get("selector")
-            )
-            await self._patch(live, released({**live, "spec": {**live["spec"], "selector": pods}}))
-
-        await retry_on_conflict(attempt)
-
     async def _ensure(self, desired: Object, canary: Canary) -> None:
         name = desired["metadata"]["name"]
 
@@ -78,15 +48,12 @@ class Services:
             if live is None:
                 await self._cluster.create(SERVICE, desired)
                 return
-            await self._patch(live, _corrected(live, desired, canary))
+            patch = merge_patch(live, _corrected(live, desired, canary))
+            if patch is not None:
+                patch.setdefault("metadata", {})["resourceVersion"] = resource_version_of(live)
+                await self._cluster.patch(SERVICE, name, canary.namespace, patch)
 
         await retry_on_conflict(attempt)
-
-    async def _patch(self, live: Object, after: Object) -> None:
-        patch = merge_patch(live, after)
-        if patch is not None:
-            patch.setdefault("metadata", {})["resourceVersion"] = resource_version_of(live)
-            await self._cluster.patch(SERVICE, name_of(live), namespace_of(live), patch)
 
 
 def _spec(canary: Canary, pods: Mapping[str, str], ports: Mapping[str, int]) -> Object:
@@ -110,7 +77,7 @@ def _service(canary: Canary, label: Mapping[str, str], spec: Object, custom: Cus
             "namespace": canary.namespace,
             "labels": {**(custom.labels if custom else {}), **label},
             "annotations": {**(custom.annotations if custom else {}), **GITOPS_IGNORE},
-            "ownerReferences": canary.owner_references,
+            "ownerReferences": [canary.owner_reference],
         },
         "spec": spec,
     }
@@ -140,11 +107,9 @@ def _corrected(live: Object, desired: Object, canary: Canary) -> Object:
     ports = _with_node_ports(live["spec"].get("ports") or [], desired["spec"]["ports"])
     if _sorted(live["spec"].get("ports") or []) != _sorted(ports):
         after["spec"]["ports"] = ports
-    if not is_ours(live, canary):
+    if not _is_ours(live, canary):
         touched = after["spec"] != live["spec"]
-        led_elsewhere = after["spec"]["selector"] != live["spec"].get("selector")
-        note = note_of(live) if led_elsewhere else {}
-        wanted: Object = {"annotations": {**GITOPS_IGNORE, **note}} if touched else {}
+        wanted: Object = {"annotations": GITOPS_IGNORE} if touched else {}
     else:
         wanted = {"labels": desired["metadata"]["labels"], "annotations": desired["metadata"]["annotations"]}
         wanted = _managed(wanted, live, canary)
@@ -176,5 +141,9 @@ def _sorted(ports: list[Object]) -> list[Object]:
     return sorted(ports, key=lambda port: (port["port"], str(port.get("name"))))
 
 
-def _is_a_canarys(live: Object) -> bool:
-    return any(owner["kind"] == "Canary" for owner in live["metadata"].get("ownerReferences") or ())
+def _is_ours(live: Object, canary: Canary) -> bool:
+    references = live["metadata"].get("ownerReferences") or ()
+    return any(
+        reference.get("controller") and reference["kind"] == "Canary" and reference["name"] == canary.name
+        for reference in references
+    )

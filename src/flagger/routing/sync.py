@@ -5,12 +5,10 @@ A weight change and a correction are the same operation; a correction is given t
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from flagger.api.canary import Canary
 from flagger.kube.apply import merge_patch, retry_on_conflict
 from flagger.kube.cluster import Cluster
-from flagger.kube.errors import Conflict, KindMissing, NotFound
+from flagger.kube.errors import KindMissing
 from flagger.kube.objects import Object, name_of, namespace_of, resource_version_of
 from flagger.rollout.state import Split
 from flagger.routing.base import Live, Place, RouteError, Router
@@ -48,21 +46,20 @@ class Routes:
         await retry_on_conflict(attempt)
 
     async def hand_back(self, canary: Canary, router: Router) -> None:
-        """Leave the objects of `router` as they shall be without the Canary; kinds that are gone need nothing.
+        """Leave the objects of `router` as they shall be without the Canary.
 
         Raises:
             KubeError: the API refused.
         """
 
         async def attempt() -> None:
-            live = await self._look(canary, router, strict=False)
+            live = await self._look(canary, router)
             for place, left in router.handed_back(canary, live).items():
                 found = live.get(place)
                 if left is not None and found is not None:
                     await self._patch(place, found, left)
                 elif found is not None:
-                    with suppress(NotFound):
-                        await self._cluster.delete(place.kind, place.name, place.namespace or None)
+                    await self._cluster.delete(place.kind, place.name, place.namespace or None)
 
         await retry_on_conflict(attempt)
 
@@ -77,24 +74,18 @@ class Routes:
         patch = merge_patch(live, after)
         if patch is not None:
             patch.setdefault("metadata", {})["resourceVersion"] = resource_version_of(live)
-            try:
-                await self._cluster.patch(place.kind, place.name, place.namespace or None, patch)
-            except Conflict as error:
-                text = f"{place} was changed by somebody else while {_fields(patch)} was being written"
-                raise Conflict(error.status, error.reason, text) from error
+            await self._cluster.patch(place.kind, place.name, place.namespace or None, patch)
 
-    async def _look(self, canary: Canary, router: Router, *, strict: bool = True) -> Live:
-        """What there is of the objects that the router reads or writes; `strict`, all kinds must be served."""
-        found = {place: await self._get(place, strict) for place in router.places(canary)}
+    async def _look(self, canary: Canary, router: Router) -> Live:
+        """What there is of the objects that the router reads or writes."""
+        found = {place: await self._get(place) for place in router.places(canary)}
         return {place: obj for place, obj in found.items() if obj is not None}
 
-    async def _get(self, place: Place, strict: bool) -> Object | None:
+    async def _get(self, place: Place) -> Object | None:
         kind = place.kind
         try:
             return await self._cluster.get(kind, place.namespace or None, place.name)
         except KindMissing as error:
-            if not strict:
-                return None
             raise RouteError(
                 f"{place} can't be read: the cluster doesn't serve {kind.resource} {kind.version}; "
                 "install its CRD or choose another provider"
@@ -106,12 +97,6 @@ def _place_of(router: Router, obj: Object) -> Place:
         kind for kind in router.kinds if (kind.api_version, kind.kind) == (obj["apiVersion"], obj["kind"])
     )
     return Place(kind, namespace_of(obj) if kind.namespaced else "", name_of(obj))
-
-
-def _fields(patch: Object) -> str:
-    """What a patch changes: `metadata.annotations, spec.routes`."""
-    found = [f"{part}.{field}" for part, fields in patch.items() for field in fields]
-    return ", ".join(field for field in found if field != "metadata.resourceVersion")
 
 
 def _without_owner(desired: Object) -> Object:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 import structlog
-from msgspec.structs import fields
 
 from flagger.api.canary import Canary
 from flagger.api.errors import FieldError
-from flagger.api.model import Model, decode
+from flagger.api.model import decode
 from flagger.api.names import RELEASE_GROUP
 from flagger.api.quantities import format_time
 from flagger.api.status import CanaryStatus, RunRecord
@@ -48,12 +45,8 @@ class CanaryGone(Exception):  # noqa: N818 - a fact: somebody deleted it during 
     """The Canary was deleted, or deleted and made again, since the tick began."""
 
 
-async def commit(
-    cluster: Cluster, stored: Object, canary: Canary, status: CanaryStatus, *, early: bool = False
-) -> None:
+async def commit(cluster: Cluster, stored: Object, canary: Canary, status: CanaryStatus) -> None:
     """Write what differs between the Canary's status and `status`; nothing when nothing does.
-
-    Where the record of the run is kept apart, it is written last, or `early`, before the rest.
 
     `stored` is the object that the tick started from. Somebody else's change of the spec doesn't matter; a
     change of the status does, as its decision would then rest on something that is no longer so.
@@ -66,8 +59,6 @@ async def commit(
     if not patch:
         return
     try:
-        if early and _keeps_apart(stored):
-            stored = await _keep_run(cluster, stored, status.run, at=resource_version_of(stored))
         answer = await _write(cluster, stored, patch)
     except Conflict:
         answer = await _write(cluster, await _unmoved(cluster, stored), patch)
@@ -132,42 +123,8 @@ def plain_run(run: RunRecord) -> Object:
         "preRollout": run.pre_rollout,
         "approved": run.approved,
         "waiting": run.waiting,
-        "forced": run.forced,
-        "retried": run.retried,
-        "hold": plain_model(run.hold) if run.hold else None,
-        "approvals": [plain_model(approval) for approval in run.approvals],
-        "acts": [plain_model(act) for act in run.acts],
-        "size": run.size,
-        "shortSince": format_time(run.short_since) if run.short_since else "",
-        "retreat": run.retreat,
-        "held": run.held,
-        "heldSince": format_time(run.held_since) if run.held_since else "",
     }
     return {name: value for name, value in known.items() if value}
-
-
-def plain_model(model: Model) -> Object:
-    """A model as the API has it: what says nothing is left out, but for the number 0."""
-    known = {info.encode_name: getattr(model, info.name) for info in fields(model)}
-    return {name: _plain(value) for name, value in known.items() if _says(value)}
-
-
-def _says(value: Any) -> bool:
-    return bool(value) or (value == 0 and not isinstance(value, bool))
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case Model():
-            return plain_model(value)
-        case tuple():
-            return [_plain(item) for item in value]
-        case datetime():
-            return format_time(value)
-        case StrEnum():
-            return str(value)
-        case _:
-            return value
 
 
 def run_of(stored: Object) -> RunRecord | None:
@@ -189,22 +146,12 @@ async def _write(cluster: Cluster, base: Object, patch: Object) -> Object:
     return await cluster.patch(CANARY, metadata["name"], metadata["namespace"], body, subresource="status")
 
 
-def _keeps_apart(stored: Object) -> bool:
-    """Whether the server is known to drop the record from the status."""
-    return RUN_ANNOTATION in annotations_of(stored) and "run" not in (stored.get("status") or {})
-
-
-async def _keep_run(cluster: Cluster, answer: Object, run: RunRecord | None, *, at: str = "") -> Object:
-    """Fall back to the annotation when the server dropped the record; returns the Canary as it is then.
-
-    With `at`, only if the Canary is at that version still.
-    """
+async def _keep_run(cluster: Cluster, answer: Object, run: RunRecord | None) -> None:
+    """Fall back to the annotation when the server dropped the record."""
     if run is None or "run" in answer.get("status", {}):
-        return answer
+        return
     text = json.dumps(plain_run(run), sort_keys=True)
-    if annotations_of(answer).get(RUN_ANNOTATION) == text:
-        return answer
-    metadata = answer["metadata"]
-    version = {"resourceVersion": at} if at else {}
-    body = {"metadata": {**version, "annotations": {RUN_ANNOTATION: text}}}
-    return await cluster.patch(CANARY, metadata["name"], metadata["namespace"], body)
+    if annotations_of(answer).get(RUN_ANNOTATION) != text:
+        metadata = answer["metadata"]
+        body = {"metadata": {"annotations": {RUN_ANNOTATION: text}}}
+        await cluster.patch(CANARY, metadata["name"], metadata["namespace"], body)

@@ -20,7 +20,6 @@ from flagger.kube.kubeconfig import load_connection
 from flagger.kube.lease import NAME, LeaderElection, Terms
 from flagger.kube.resolver import ServiceResolver
 from flagger.metrics.analysis import MetricAnalysis
-from flagger.metrics.base import Tools
 from flagger.notify.alerts import Alerts
 from flagger.notify.events import Announcer
 from flagger.notify.posting import Poster
@@ -28,7 +27,6 @@ from flagger.notify.webhooks import Webhooks
 from flagger.outbound import Outbound
 from flagger.routing.services import Services
 from flagger.routing.sync import Routes
-from flagger.runtime.act_keeper import keep_acts
 from flagger.runtime.advance import Advance
 from flagger.runtime.health import endpoints
 from flagger.runtime.kinds import CANARY
@@ -107,9 +105,7 @@ async def world_of(stack: AsyncExitStack, cluster: Cluster, teller: Client, sett
         workloads=Workloads(cluster, options),
         services=Services(cluster),
         routes=Routes(cluster),
-        metrics=MetricAnalysis(
-            cluster, Tools(outbound, cluster.client, settings.proxies), metrics_server=server, mesh=mesh
-        ),
+        metrics=MetricAnalysis(cluster, outbound, metrics_server=server, mesh=mesh),
         webhooks=webhooks,
         announcer=announcer,
         alerts=Alerts(
@@ -150,7 +146,6 @@ class Operator:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self.schedule.run(), name="ticks")
                     group.create_task(self._count(), name="population")
-                    group.create_task(keep_acts(self.world, self.watch.follow_acts), name="acts")
             finally:
                 await self._tell_the_rest()
                 for task in telling:

@@ -6,21 +6,9 @@ from typing import assert_never
 
 from flagger.api.analysis import HookType
 from flagger.api.canary import Canary
-from flagger.api.gates import is_native
 from flagger.api.phases import Phase
 from flagger.notify.webhooks import payload_for
-from flagger.rollout.facts import (
-    Analyse,
-    Check,
-    Facts,
-    HookAnswer,
-    HookCalls,
-    Need,
-    Permit,
-    Probe,
-    Verdict,
-)
-from flagger.runtime.identity import permission
+from flagger.rollout.facts import Analyse, Check, Facts, HookAnswer, HookCalls, Need, Probe, Verdict
 from flagger.runtime.snapshot import View
 from flagger.runtime.world import World
 
@@ -34,8 +22,6 @@ async def observe(world: World, view: View, facts: Facts, need: Need) -> Facts:
             return facts.with_checks(await _analyse(world, view))
         case Probe():
             return facts.with_probe(tuple(await world.metrics.check_providers(view.canary)))
-        case Permit():
-            return facts.with_permission(need, await permission(world, view, need))
         case _:
             assert_never(need)
 
@@ -43,13 +29,12 @@ async def observe(world: World, view: View, facts: Facts, need: Need) -> Facts:
 async def call_hooks(world: World, view: View, calls: HookCalls) -> tuple[HookAnswer, ...]:
     """Call the hooks of one type in list order.
 
-    The round ends at the first refusal; that of rollback hooks at the first agreement. What people decide
-    about is not called.
+    The round ends at the first refusal; that of rollback hooks at the first agreement.
     """
     answers: list[HookAnswer] = []
     ends_at = calls.type is HookType.ROLLBACK
     for hook in view.canary.spec.analysis.webhooks:
-        if hook.kind is not calls.type or is_native(hook) or hook.name in calls.opened:
+        if hook.kind is not calls.type:
             continue
         payload = payload_for(view.canary, calls.phase, hook.metadata)
         answer = await world.webhooks.call(hook, payload, run=run_id(view.canary))

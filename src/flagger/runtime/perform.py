@@ -7,10 +7,8 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from flagger.api.status import CanaryStatus
-from flagger.rollout.capacity import next_floor, primary_floor
 from flagger.rollout.effects import (
     Effect,
-    Farewell,
     PauseScaler,
     PromotePrimary,
     RestorePrimary,
@@ -21,10 +19,9 @@ from flagger.rollout.effects import (
     UpdatePrimaryScaler,
 )
 from flagger.rollout.state import Feature, Split
-from flagger.runtime.finalize import part
 from flagger.runtime.snapshot import View
 from flagger.runtime.world import World
-from flagger.workloads.scalers import ensure_primary_scaler, hold_target, pause_scaler, resume_scaler
+from flagger.workloads.scalers import ensure_primary_scaler, pause_scaler, resume_scaler
 
 
 async def perform(world: World, view: View, effect: Effect, status: CanaryStatus) -> None:
@@ -35,18 +32,12 @@ async def perform(world: World, view: View, effect: Effect, status: CanaryStatus
         SupersededError: the target is no longer what was analysed.
     """
     canary, workload = view.canary, view.workload
-    if isinstance(effect, Farewell):
-        await part(world, view, effect)
-        return
     if workload is None:
         return
     match effect:
         case SetSplit(split):
             await _route(world, view, split, status)
-            await hold_target(world.cluster, canary, next_floor(view.seen, status, split))
-        case ScaleUp(least):
-            if least:
-                await hold_target(world.cluster, canary, least)
+        case ScaleUp():
             await workload.scale_up(canary)
         case ScaleDown():
             await workload.scale_down(canary)
@@ -55,7 +46,7 @@ async def perform(world: World, view: View, effect: Effect, status: CanaryStatus
         case RestorePrimary():
             await workload.restore(canary)
         case UpdatePrimaryScaler():
-            await ensure_primary_scaler(world.cluster, canary, update=True, floor=primary_floor(view.seen))
+            await ensure_primary_scaler(world.cluster, canary, update=True)
         case PauseScaler():
             await pause_scaler(world.cluster, canary)
         case ResumeScaler():

@@ -6,14 +6,11 @@ from msgspec.structs import replace
 
 from flagger.api.phases import INITIAL
 from flagger.rollout.affinity import pinned
-from flagger.rollout.capacity import canary_floor, primary_floor
 from flagger.rollout.repair import Repair, repairs, rightful_split
 from flagger.routing.base import Router
-from flagger.runtime.belongings import keep
-from flagger.runtime.finalize import set_finalizer
 from flagger.runtime.snapshot import View
 from flagger.runtime.world import World
-from flagger.workloads.scalers import ensure_primary_scaler, hold_target
+from flagger.workloads.scalers import ensure_primary_scaler
 
 
 async def prepare(world: World, view: View) -> bool:
@@ -32,9 +29,6 @@ async def prepare(world: World, view: View) -> bool:
 
 async def _mend(world: World, view: View, repair: Repair) -> None:
     canary, sighting, router = view.canary, view.sighting, view.router
-    if repair is Repair.FINALIZER:
-        await set_finalizer(world.cluster, view.stored, present=canary.spec.revert_on_deletion)
-        return
     if sighting is None or view.workload is None:
         return
     match repair:
@@ -45,15 +39,11 @@ async def _mend(world: World, view: View, repair: Repair) -> None:
         case Repair.PRIMARY:
             await view.workload.ensure_primary(canary, refresh=view.seen.phase in INITIAL)
         case Repair.SCALER:
-            await ensure_primary_scaler(world.cluster, canary, update=False, floor=primary_floor(view.seen))
-        case Repair.CANARY_SCALER:
-            await hold_target(world.cluster, canary, canary_floor(view.seen))
+            await ensure_primary_scaler(world.cluster, canary, update=False)
         case Repair.EARLY_ROUTE if router is not None and router.early:
             await _reroute(world, view, router)
         case Repair.ROUTE if router is not None and not router.early:
             await _reroute(world, view, router)
-        case Repair.KEEP:
-            await keep(world.cluster, view)
 
 
 async def _reroute(world: World, view: View, router: Router) -> None:

@@ -71,10 +71,6 @@ class Registry:
         keys = {*self._lookers.get(reference, ()), *self._sighters.get(reference, ())}
         return [self._canaries[key] for key in keys & self._canaries.keys()]
 
-    def knows(self, key: str) -> bool:
-        """Whether there is such a Canary."""
-        return key in self._canaries
-
     def rivals(self, canary: Canary) -> list[Canary]:
         """The other Canaries that claim something which this one claims too."""
         keys = {key for claim in claims_of(canary) for key in self._claimants.get(claim, ())}

@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from flagger.api.analysis import INTERVAL_FLOOR
-from flagger.api.capacity import ENFORCE, MODES
 from flagger.api.quantities import format_duration, parse_duration
 from flagger.kube.lease import Terms
-from flagger.proxies import Proxies
-from flagger.routing.base import Flags
+from flagger.outbound import Proxies
 
 _KLOG_SWITCHES = frozenset(
     {"logtostderr", "alsologtostderr", "add_dir_header", "skip_headers", "skip_log_headers", "one_output"}
@@ -72,16 +70,6 @@ class Settings:
     enable_config_tracking: bool = _flag(True, "track and copy the ConfigMaps and Secrets of targets")
     no_cross_namespace_refs: bool = _flag(False, "refuse references into other namespaces")
     analysis_interval_floor: timedelta = _flag(INTERVAL_FLOOR, "shortest analysis interval that is honoured")
-    unverified_actions: str = _flag(
-        "safe",
-        "which acts are applied though nobody vouches for who asks: safe (pause and abort), all or none",
-        one_of=("safe", "all", "none"),
-    )
-    capacity: str = _flag(
-        ENFORCE,
-        "enforce: traffic moves only to sides with pods for it, off: at once, as upstream",
-        one_of=MODES,
-    )
     log_level: str = _flag("debug", "debug, info, warn, error, fatal or panic; anything else is info")
     zap_encoding: str = _flag("json", "log lines as json or console", one_of=("json", "console"))
     port: str = _flag("8080", "port of /metrics, /healthz and /readyz")
@@ -112,11 +100,6 @@ class Settings:
     def port_number(self) -> int:
         """The port as a number."""
         return int(self.port)
-
-    @property
-    def route_flags(self) -> Flags:
-        """What routers have to know."""
-        return Flags(self.ingress_annotations_prefix, self.ingress_class)
 
     @property
     def kubeconfig_path(self) -> Path | None:

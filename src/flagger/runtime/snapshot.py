@@ -11,12 +11,11 @@ from msgspec.structs import replace as with_fields
 
 from flagger.api.canary import Canary
 from flagger.api.errors import FieldError
-from flagger.api.references import OwnerReference
 from flagger.api.validate import validate
 from flagger.kube.objects import Object
 from flagger.rollout.state import Snapshot, Wait
 from flagger.routing.base import RouteError, Router
-from flagger.routing.table import router_of, unrouted
+from flagger.routing.table import ROUTERS, router_for
 from flagger.runtime.commit import run_of
 from flagger.runtime.world import World
 from flagger.workloads.base import Sighting, TargetError, Workload
@@ -61,21 +60,22 @@ async def view(world: World, stored: Object, canary: Canary, last_reason: str) -
     Raises:
         KubeError: what it looks at can't be read.
     """
+    provider = canary.provider(world.settings.mesh_provider)
+    router, workload = router_for(provider), world.workloads.of(canary)
     default, everywhere = world.settings.mesh_provider, not world.settings.no_cross_namespace_refs
-    router, workload = router_of(canary, default, world.settings.route_flags), world.workloads.of(canary)
     findings = validate(canary, provider=default, cross_namespace=everywhere)
     faults = (finding.error for finding in findings if finding.is_error)
-    problems = (*faults, *_unserved(canary, workload, router, default), *_disputes(world, canary))
+    problems = (*faults, *_unserved(canary, workload, provider, router), *_disputes(world, canary))
     now = world.clock().replace(microsecond=0)
     sighting, trouble = await _sight(workload, canary, now)
     if sighting is not None:
         watched = ((kind, canary.namespace, name) for kind, name in sighting.watched)
         world.registry.sighted(canary.key, watched)
     seen = Snapshot(
-        canary=_targeted(_labelled(canary, sighting), workload, sighting),
+        canary=_labelled(canary, sighting),
         status=canary.status,
         now=now,
-        provider=canary.provider(default),
+        provider=provider,
         features=router.features if router else frozenset(),
         target=sighting.target if sighting else None,
         primary=sighting.primary if sighting else None,
@@ -83,7 +83,6 @@ async def view(world: World, stored: Object, canary: Canary, last_reason: str) -
         trouble=trouble,
         last_reason=last_reason,
         problems=problems,
-        capacity=canary.capacity(world.settings.capacity),
     )
     if router is not None and not problems:
         seen = await _with_split(world, seen, router)
@@ -105,14 +104,12 @@ async def has_come(world: World, before: View, wait: Wait | None) -> bool:
             return seen.target is not None and seen.target.readiness.ready
         case Wait.ROUTE:
             return seen.split is not None
-        case Wait.CAPACITY:
-            return (before.seen.target, before.seen.primary) != (seen.target, seen.primary)
         case _:
             assert_never(wait)
 
 
 def _unserved(
-    canary: Canary, workload: Workload | None, router: Router | None, default: str
+    canary: Canary, workload: Workload | None, provider: str, router: Router | None
 ) -> Iterator[FieldError]:
     """What the API knows but this operator has no adapter for."""
     if workload is None:
@@ -121,7 +118,8 @@ def _unserved(
             "spec.targetRef.kind", f"{kind} is not supported", "release a Deployment or a DaemonSet"
         )
     if router is None:
-        yield unrouted(canary, default)
+        fix = f"use one of {', '.join(ROUTERS)}"
+        yield FieldError("spec.provider", f"{provider!r} is not supported", fix)
 
 
 def _disputes(world: World, canary: Canary) -> Iterator[FieldError]:
@@ -138,17 +136,6 @@ def _labelled(canary: Canary, sighting: Sighting | None) -> Canary:
     labels = {**service.apex.labels, sighting.selector.label: canary.service_names.apex}
     apex = with_fields(service.apex, labels=labels)
     return with_fields(canary, spec=with_fields(canary.spec, service=with_fields(service, apex=apex)))
-
-
-def _targeted(canary: Canary, workload: Workload | None, sighting: Sighting | None) -> Canary:
-    """With the identity of its target, for what is made."""
-    if workload is None or sighting is None or not sighting.uid:
-        return canary
-    kind = workload.kind
-    target = OwnerReference(
-        api_version=kind.api_version, kind=kind.kind, name=canary.target_name, uid=sighting.uid
-    )
-    return with_fields(canary, metadata=with_fields(canary.metadata, target=target))
 
 
 async def _sight(workload: Workload | None, canary: Canary, now: datetime) -> tuple[Sighting | None, str]:

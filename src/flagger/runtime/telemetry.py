@@ -20,7 +20,6 @@ from flagger.api.phases import Phase
 from flagger.rollout.state import Outcome, Split
 
 _STATUS = {Phase.PROGRESSING: 0, Phase.FAILED: 2}  # 1 in every other phase
-_VIA = frozenset({"cli", "dashboard", "chat", "api", "gitops", "annotation"})
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # seconds
 
 
@@ -62,9 +61,6 @@ class Telemetry:
         ended = [*each, "deployment_strategy", "analysis_status"]
         self._successes = Counter("flagger_canary_successes", "Runs promoted.", ended, registry=registry)
         self._failures = Counter("flagger_canary_failures", "Runs failed.", ended, registry=registry)
-        self._acts = Counter(
-            "flagger_release_actions", "Acts decided.", ["action", "state", "via"], registry=registry
-        )
 
     def population(self, counts: dict[str, int]) -> None:
         """Set the number of Canaries per namespace; a namespace that emptied shows 0."""
@@ -96,10 +92,6 @@ class Telemetry:
         status = Outcome.PROMOTED if failed else outcome
         counter = self._failures if failed else self._successes
         counter.labels(canary.target_name, canary.namespace, strategy, str(status)).inc()
-
-    def acted(self, action: str, state: str, via: str) -> None:
-        """Count an act that was decided; where it came from is told only if it is one of the known ways."""
-        self._acts.labels(action, state, via if via in _VIA else "other").inc()
 
     def forget(self, canary: Canary) -> None:
         """Drop the series of a deleted Canary."""

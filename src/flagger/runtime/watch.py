@@ -11,15 +11,14 @@ from functools import partial
 
 from flagger.api.canary import Canary
 from flagger.api.errors import FieldError
-from flagger.api.names import HOLD, REQUEST, ROUTE_REFS
 from flagger.api.phases import ACTIVE, INITIAL
 from flagger.kube.cache import OnChange
-from flagger.kube.objects import SERVICE, Kind, Object, annotations_of, key_of, name_of, namespace_of
+from flagger.kube.objects import SERVICE, Kind, Object, key_of, name_of, namespace_of
 from flagger.rollout.state import Wait
 from flagger.routing.base import Router
-from flagger.routing.table import router_of
+from flagger.routing.table import router_for
 from flagger.runtime.advance import Advance
-from flagger.runtime.kinds import CANARY, RELEASE_ACTION
+from flagger.runtime.kinds import CANARY
 from flagger.runtime.registry import Reference, claims_of
 from flagger.runtime.schedule import Schedule
 from flagger.runtime.world import World
@@ -39,15 +38,6 @@ class Watch:
         """Follow all Canaries and, through them, whatever they look at."""
         self._world.registry.on_sight = self._follow_config
         self._subscribe(CANARY, self._canary_changed)
-
-    def follow_acts(self) -> None:
-        """Follow the ReleaseActions, now that there is such a kind."""
-        self._subscribe(RELEASE_ACTION, self._act_changed)
-
-    def _act_changed(self, old: Object | None, new: Object | None) -> None:
-        key = self._world.acts.changed(old, new)
-        if key is not None and self._world.registry.knows(key):
-            self._schedule.wake(key)
 
     def _canary_changed(self, old: Object | None, new: Object | None) -> None:
         key = key_of(new or old or {})
@@ -71,8 +61,6 @@ class Watch:
             self._wake_rivals(before)
         if old is None:
             self._schedule.wake(key, self._until_due(canary))
-        elif _wish_of(old) != _wish_of(new):
-            self._schedule.wake(key)
         elif _intent_of(old) != _intent_of(new):
             self._spec_changed(canary)
 
@@ -114,8 +102,7 @@ class Watch:
             self._schedule.wake(rival.key)
 
     def _router(self, canary: Canary) -> Router | None:
-        settings = self._world.settings
-        return router_of(canary, settings.mesh_provider, settings.route_flags)
+        return router_for(canary.provider(self._world.settings.mesh_provider))
 
     def _references(self, canary: Canary, workload: Workload | None) -> Iterator[Reference]:
         if workload is not None:
@@ -154,8 +141,6 @@ class Watch:
             return canary.status.phase not in ACTIVE or wait is not None
         if old is not None and not primary and workload.revision_of(old) != workload.revision_of(new):
             return True
-        if wait is Wait.CAPACITY:
-            return True
         if wait is not (Wait.PRIMARY if primary else Wait.TARGET):
             return False
         return workload.readiness(canary, new, self._world.clock()).ready
@@ -177,17 +162,10 @@ class Watch:
                 self._schedule.wake(canary.key)
 
 
-def _intent_of(stored: Object | None) -> tuple[object, ...]:
+def _intent_of(stored: Object | None) -> tuple[object, object]:
     """Changes when somebody wants something else of a Canary; not with its status."""
     metadata = stored["metadata"] if stored else {}
-    routes = (metadata.get("annotations") or {}).get(ROUTE_REFS)
-    return metadata.get("generation"), metadata.get("deletionTimestamp"), routes
-
-
-def _wish_of(stored: Object) -> tuple[object, object]:
-    """Changes when somebody pauses, resumes or asks for something by an annotation."""
-    annotations = annotations_of(stored)
-    return annotations.get(HOLD), annotations.get(REQUEST)
+    return metadata.get("generation"), metadata.get("deletionTimestamp")
 
 
 def _spec_differs(old: Object | None, new: Object | None) -> bool:

@@ -13,7 +13,6 @@ from flagger.notify.events import Announcer
 from flagger.notify.webhooks import Webhooks
 from flagger.routing.services import Services
 from flagger.routing.sync import Routes
-from flagger.runtime.acts import Acts
 from flagger.runtime.registry import Registry
 from flagger.runtime.settings import Settings
 from flagger.runtime.telemetry import Telemetry
@@ -39,4 +38,3 @@ class World:
     alerts: Alerts
     telemetry: Telemetry
     registry: Registry = field(default_factory=Registry)
-    acts: Acts = field(default_factory=Acts)

@@ -39,8 +39,7 @@ class Sighting:
 
     `selector` is None for targets without Services of their own. `ports` maps the names of further
     container ports to their numbers, `configs` the tracked ConfigMaps and Secrets to checksums. `watched` are
-    kind and name of everything else whose change may be a new release. `uid` is the target's identity where
-    objects are made for it.
+    kind and name of everything else whose change may be a new release.
     """
 
     target: WorkloadState
@@ -49,7 +48,6 @@ class Sighting:
     ports: Mapping[str, int] = field(default_factory=dict)
     configs: Mapping[str, str] | None = None
     watched: frozenset[tuple[Kind, str]] = frozenset()
-    uid: str = ""
 
 
 class Workload(Protocol):

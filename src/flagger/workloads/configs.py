@@ -141,7 +141,7 @@ class Configs:
         if live is None:
             metadata = {"name": name, "namespace": canary.namespace, **self._metadata(canary, source, ())}
             await self._cluster.create(kind, {"metadata": metadata, **payload})
-        elif _is_ours(live, canary):
+        elif _is_ours(live):
             await self._update(canary, kind, live, source, payload)
         elif _payload(live) != _payload(source):
             _refuse_foreign(live, kind, canary)
@@ -161,14 +161,14 @@ class Configs:
             await self._cluster.patch(kind, name_of(live), canary.namespace, patch)
 
     def _metadata(self, canary: Canary, source: Object, owners: Iterable[Object]) -> Object:
-        """Labels by prefix; the owners are this Canary and its target, beside others that share the copy."""
-        former = {(owner["kind"], owner["name"]) for owner in canary.owner_references}
+        """Labels by prefix; the owner is this Canary, beside others that share the copy."""
+        former = ("Canary", canary.name)
         others = [
-            {**owner, "controller": False} for owner in owners if (owner["kind"], owner["name"]) not in former
+            {**owner, "controller": False} for owner in owners if (owner["kind"], owner["name"]) != former
         ]
         return {
             "labels": with_prefix(labels_of(source), self._options.prefixes),
-            "ownerReferences": [*canary.owner_references, *others],
+            "ownerReferences": [canary.owner_reference, *others],
         }
 
 
@@ -195,16 +195,13 @@ def _payload(obj: Object) -> Object:
     return {field: obj.get(field) or None for field in _PAYLOAD}
 
 
-def _is_ours(obj: Object, canary: Canary) -> bool:
-    """Whether a Canary owns it, or did: then the target still does."""
-    owners, target = obj["metadata"].get("ownerReferences") or (), canary.spec.target_ref
-    names = (target.kind, target.name)
-    return any(owner["kind"] == "Canary" or (owner["kind"], owner["name"]) == names for owner in owners)
+def _is_ours(obj: Object) -> bool:
+    return any(owner["kind"] == "Canary" for owner in obj["metadata"].get("ownerReferences") or ())
 
 
 def _refuse_foreign(obj: Object, kind: Kind, canary: Canary) -> None:
     """Somebody's own object is used as it is if it holds the same, but never overwritten."""
-    if not _is_ours(obj, canary):
+    if not _is_ours(obj):
         raise TargetError(
             f"{kind.kind} {name_of(obj)}.{canary.namespace} is not a copy made for a Canary; rename it, or "
             "annotate its original with flagger.app/config-tracking: disabled"

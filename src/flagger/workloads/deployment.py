@@ -7,7 +7,6 @@ from datetime import datetime
 from flagger.api.canary import Canary
 from flagger.kube.objects import DEPLOYMENT, REPLICA_SET, Object, selector_of
 from flagger.rollout.state import Readiness
-from flagger.workloads.base import TargetError
 from flagger.workloads.pods import PodWorkload
 from flagger.workloads.primary import identity_of
 from flagger.workloads.readiness import deployment_readiness
@@ -46,20 +45,16 @@ class DeploymentWorkload(PodWorkload):
             await self._resize(canary, 0)
 
     async def revert(self, canary: Canary) -> None:
-        """Give the target the primary's replicas; without a primary, one that runs keeps its own."""
+        """Give the target the primary's replicas."""
         target = await self._cluster.get(DEPLOYMENT, canary.namespace, canary.target_name)
+        primary = await self._primary(canary)
         if target is None:
             return
-        primary, size = await self._primary(canary), target["spec"].get("replicas", 1)
-        wanted = primary["spec"].get("replicas", 1) if primary else size or await self._first_size(canary)
-        if size != wanted:
+        wanted = (
+            primary["spec"].get("replicas", 1) if primary else await working_size(self._cluster, canary, None)
+        )
+        if target["spec"].get("replicas", 1) != wanted:
             await self._resize(canary, wanted)
-
-    async def _first_size(self, canary: Canary) -> int:
-        try:
-            return await working_size(self._cluster, canary, None)
-        except TargetError:  # its autoscaler is of a kind that is no longer there
-            return 1
 
     def _size(self, workload: Object) -> tuple[int, int]:
         available = (workload.get("status") or {}).get("availableReplicas", 0)

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from flagger.api.canary import Canary
-from flagger.api.names import KNATIVE_PREVIOUS_REVISION as PREVIOUS
-from flagger.api.names import KNATIVE_PRIMARY_REVISION
+from flagger.api.names import KNATIVE_PRIMARY_REVISION, RELEASE_GROUP
 from flagger.api.phases import ACTIVE
 from flagger.kube.cluster import Cluster
 from flagger.kube.errors import KindMissing
@@ -21,6 +20,9 @@ from flagger.workloads.revision import upstream_hash
 
 KNATIVE_SERVICE = Kind("serving.knative.dev", "v1", "Service", "services")
 KNATIVE_REVISION = Kind("serving.knative.dev", "v1", "Revision", "revisions")
+
+PREVIOUS = f"{RELEASE_GROUP}/previous-primary-revision"
+"""On a Knative Service: the revision that was the primary before the last promotion."""
 
 
 class KnativeWorkload:
@@ -60,12 +62,7 @@ class KnativeWorkload:
         if not newest or (primary and not refresh):
             return
         traffic = [{"latestRevision": True, "percent": 0}, {"revisionName": newest, "percent": 100}]
-        # Knative marks shares that are not the newest revision's; that is no difference.
-        live = [
-            {key: value for key, value in share.items() if key != "latestRevision" or value}
-            for share in target["spec"].get("traffic") or ()
-        ]
-        if primary != newest or live != traffic:
+        if primary != newest or target["spec"].get("traffic") != traffic:
             await self._patch(target, {KNATIVE_PRIMARY_REVISION: newest}, {"traffic": traffic})
 
     async def scale_up(self, canary: Canary) -> None:

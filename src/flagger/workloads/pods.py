@@ -11,9 +11,8 @@ from flagger.api.canary import Canary
 from flagger.api.phases import ACTIVE
 from flagger.kube.apply import merge_patch, retry_on_conflict
 from flagger.kube.cluster import Cluster
-from flagger.kube.objects import Kind, Object, annotations_of, labels_of, name_of, uid_of
+from flagger.kube.objects import Kind, Object, annotations_of, labels_of
 from flagger.rollout.state import Readiness, WorkloadState
-from flagger.workloads.adoption import is_copy
 from flagger.workloads.base import Options, Sighting, SupersededError, TargetError
 from flagger.workloads.configs import Configs, Scan, note_of, read_note
 from flagger.workloads.metadata import find_selector, with_prefix
@@ -31,7 +30,6 @@ from flagger.workloads.primary import (
     promoted_spec,
 )
 from flagger.workloads.revision import hash_of
-from flagger.workloads.scalers import autoscaling_of
 
 
 class PodWorkload(ABC):
@@ -92,31 +90,21 @@ class PodWorkload(ABC):
         target, primary = await self._target(canary), await self._primary(canary)
         scan = await self._configs.scan(canary, target["spec"]["template"])
         return Sighting(
-            target=await self._state(canary, target, now, self.revision_of(target)),
-            primary=await self._state(canary, primary, now, self._runs(canary, target, primary))
-            if primary
-            else None,
+            target=self._state(canary, target, now, self.revision_of(target)),
+            primary=self._state(canary, primary, now, _recorded(primary)) if primary else None,
             selector=find_selector(target, self._options.labels),
             ports=discover_ports(canary, target["spec"]["template"]),
             configs=self._usable(canary, target, scan),
             watched=scan.watched,
-            uid=uid_of(target),
         )
 
-    def _runs(self, canary: Canary, target: Object, primary: Object) -> str:
-        """The revision that the primary runs; empty where another operator made it of something else."""
-        recorded = _recorded(primary)
-        if recorded or not is_copy(self._draft(canary, target, None), primary):
-            return recorded
-        return self.revision_of(target)
-
     def _usable(self, canary: Canary, target: Object, scan: Scan) -> Mapping[str, str] | None:
-        """What is tracked. What is missing must not keep anything from being taken back."""
+        """What is tracked. What is missing must not keep a run that has traffic from being taken back."""
         try:
             self._check(target)
             return scan.complete(canary.namespace)
         except TargetError:
-            if canary.status.phase in ACTIVE or canary.status.canary_weight or canary.is_deleting:
+            if canary.status.phase in ACTIVE or canary.status.canary_weight:
                 return canary.status.tracked_configs
             raise
 
@@ -190,17 +178,10 @@ class PodWorkload(ABC):
     async def _primary(self, canary: Canary) -> Object | None:
         return await self._cluster.get(self.kind, canary.namespace, canary.primary_name)
 
-    async def _state(self, canary: Canary, workload: Object, now: datetime, revision: str) -> WorkloadState:
+    def _state(self, canary: Canary, workload: Object, now: datetime, revision: str) -> WorkloadState:
         replicas, available = self._size(workload)
         ready = self.readiness(canary, workload, now)
-        primary = name_of(workload) == canary.primary_name
-        return WorkloadState(
-            revision=revision,
-            readiness=ready,
-            replicas=replicas,
-            available=available,
-            autoscaling=await autoscaling_of(self._cluster, canary, primary=primary),
-        )
+        return WorkloadState(revision=revision, readiness=ready, replicas=replicas, available=available)
 
     def _draft(self, canary: Canary, target: Object, tracked: Mapping[str, str] | None) -> Draft:
         return Draft(

@@ -64,7 +64,7 @@ def new_primary(draft: Draft) -> Object:
             "namespace": canary.namespace,
             "labels": {**labels, selector.label: selector.primary},
             "annotations": stripped(annotations_of(target)),
-            "ownerReferences": canary.owner_references,
+            "ownerReferences": [canary.owner_reference],
         },
         "spec": {
             **{field: copy.deepcopy(spec[field]) for field in draft.fields if field in spec},
@@ -92,7 +92,7 @@ def primary_template(draft: Draft) -> Object:
     metadata["labels"] = pod_labels(metadata.get("labels") or {}, selector)
     metadata["annotations"] = pod_annotations(metadata.get("annotations") or {}, draft.identity)
     names = {draft.canary.target_name, selector.value}
-    for label_selector in scheduling_selectors(template.get("spec") or {}):
+    for label_selector in _scheduling_selectors(template.get("spec") or {}):
         _rename(label_selector, names, {selector.label, *options.labels})
     redirect(template, draft.tracked)
     return template
@@ -103,7 +103,7 @@ def identity_of(template: Object) -> str:
     return str((template.get("metadata", {}).get("annotations") or {}).get(PRIMARY_ID, ""))
 
 
-def scheduling_selectors(pod: Object) -> Iterator[Object]:
+def _scheduling_selectors(pod: Object) -> Iterator[Object]:
     """The selectors by which pods of the same workload are spread or kept apart."""
     for constraint in pod.get("topologySpreadConstraints") or ():
         yield constraint.get("labelSelector") or {}

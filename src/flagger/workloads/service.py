@@ -14,7 +14,7 @@ from flagger.api.canary import Canary
 from flagger.api.names import RELEASE_GROUP
 from flagger.kube.apply import merge_patch, retry_on_conflict
 from flagger.kube.cluster import Cluster
-from flagger.kube.objects import SERVICE, Object, annotations_of, labels_of, resource_version_of, uid_of
+from flagger.kube.objects import SERVICE, Object, annotations_of, labels_of, resource_version_of
 from flagger.rollout.state import READY, Readiness, WorkloadState
 from flagger.workloads.base import Sighting, SupersededError, TargetError
 from flagger.workloads.metadata import stripped
@@ -28,9 +28,6 @@ _ALLOCATED = ("clusterIP", "clusterIPs", "ipFamilies", "healthCheckNodePort", "l
 """What the server or its cloud gives to one Service, and no other can have."""
 
 _HEADLESS = "None"
-
-_SPREAD = "trafficDistribution"
-"""What a Canary may ask for beside what the target says."""
 
 
 class ServiceWorkload:
@@ -52,11 +49,9 @@ class ServiceWorkload:
     async def sight(self, canary: Canary, now: datetime) -> Sighting:
         """Look at target and primary; there is no selector, as no Services are made beside these."""
         target, primary = await self._target(canary), await self._get(canary, canary.primary_name)
-        revision = self.revision_of(target)
         return Sighting(
-            target=_state(revision),
-            primary=_state(_runs(primary, target, revision)) if primary else None,
-            uid=uid_of(target),
+            target=_state(self.revision_of(target)),
+            primary=_state(annotations_of(primary).get(REVISION, "")) if primary else None,
         )
 
     async def ensure_primary(self, canary: Canary, *, refresh: bool) -> None:
@@ -126,7 +121,7 @@ class ServiceWorkload:
         """Make a copy lead where the target does; metadata of others on it stays."""
         spec = _own(target["spec"])
         if canary.spec.service.traffic_distribution:
-            spec[_SPREAD] = canary.spec.service.traffic_distribution
+            spec["trafficDistribution"] = canary.spec.service.traffic_distribution
         labels, annotations = stripped(labels_of(target)), {**stripped(annotations_of(target)), **notes}
         live = await self._get(canary, name)
         if live is not None:
@@ -137,7 +132,7 @@ class ServiceWorkload:
             "namespace": canary.namespace,
             "labels": labels,
             "annotations": annotations,
-            "ownerReferences": canary.owner_references,
+            "ownerReferences": [canary.owner_reference],
         }
         await self._cluster.create(SERVICE, {"metadata": metadata, "spec": spec})
 
@@ -160,13 +155,6 @@ class ServiceWorkload:
             patch.setdefault("metadata", {})["resourceVersion"] = resource_version_of(live)
             name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
             await self._cluster.patch(SERVICE, name, namespace, patch)
-
-
-def _runs(primary: Object, target: Object, revision: str) -> str:
-    """The revision that the primary leads to; empty where another operator made it of something else."""
-    recorded = annotations_of(primary).get(REVISION, "")
-    same = _own({**primary["spec"], _SPREAD: None}) == _own({**target["spec"], _SPREAD: None})
-    return recorded or (revision if same else "")
 
 
 def _state(revision: str) -> WorkloadState:

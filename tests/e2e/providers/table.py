@@ -2,17 +2,6 @@
 
 from collections.abc import Sequence
 
-from tests.e2e.providers.contour import CONTOUR
-from tests.e2e.providers.gateway_api import GATEWAY_API
-from tests.e2e.providers.gloo import GLOO
-from tests.e2e.providers.kubernetes import KUBERNETES
-from tests.e2e.providers.nginx import NGINX
 from tests.e2e.providers.setting import Setting
 
-SETTINGS: Sequence[Setting] = (
-    *CONTOUR,
-    *GATEWAY_API,
-    GLOO,
-    KUBERNETES,
-    NGINX,
-)
+SETTINGS: Sequence[Setting] = ()

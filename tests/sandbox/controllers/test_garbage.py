@@ -69,20 +69,6 @@ async def test_foreground_keeps_the_owner_until_the_last(world: World) -> None:
     await nothing_left(world, REPLICA_SET, POD)
 
 
-async def test_foreground_does_not_wait_for_what_belongs_to_others_too(world: World) -> None:
-    """An object with another owner loses its reference and lives on; its first owner goes."""
-    first = await world.create(CONFIG_MAP, a_map("first"))
-    second = await world.create(CONFIG_MAP, a_map("second"))
-    both = owner_reference(CONFIG_MAP, first), owner_reference(CONFIG_MAP, second, controller=False)
-    await world.create(CONFIG_MAP, a_map("shared", *both))
-
-    await world.client.delete(CONFIG_MAP, "first", world.namespace, propagation="Foreground")
-
-    await world.gone(CONFIG_MAP, "first")
-    (owner,) = (await world.get(CONFIG_MAP, "shared"))["metadata"]["ownerReferences"]
-    assert owner["name"] == "second"
-
-
 async def test_orphan_leaves_what_is_below(world: World) -> None:
     """The ReplicaSet lives on, without an owner."""
     await world.create(DEPLOYMENT, a_deployment())

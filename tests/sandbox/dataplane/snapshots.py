@@ -3,16 +3,18 @@
 from ipaddress import IPv4Network
 from typing import Any
 
-from flagger.kube.objects import NAMESPACE, SERVICE, Kind, Object
-from flagger.sandbox.dataplane.kinds import GATEWAY, HTTP_ROUTE
+from flagger.kube.objects import ENDPOINT_SLICE, ENDPOINTS, NAMESPACE, POD, SECRET, SERVICE, Kind, Object
+from flagger.sandbox.dataplane.kinds import GATEWAY, GATEWAY_CLASS, GRPC_ROUTE, HTTP_ROUTE, REFERENCE_GRANT
 from flagger.sandbox.dataplane.routes import HttpListener
 from flagger.sandbox.dataplane.snapshot import Site, Snapshot
 from flagger.sandbox.dataplane.translators.base import Contribution
 from flagger.sandbox.dataplane.translators.gateway_api import GatewayApi
-from flagger.sandbox.dataplane.translators.table import kinds_read
 from tests.sandbox.dataplane.objects import a_gateway, a_service, meta
 
-KINDS = tuple(kinds_read())
+KINDS = (
+    *(ENDPOINT_SLICE, ENDPOINTS, NAMESPACE, POD, SECRET, SERVICE),
+    *(GATEWAY, GATEWAY_CLASS, GRPC_ROUTE, HTTP_ROUTE, REFERENCE_GRANT),
+)
 CIDR = IPv4Network("127.96.0.0/16")
 EDGE = "127.96.0.253"
 RELEASE = (

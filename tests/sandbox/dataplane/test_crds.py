@@ -1,4 +1,4 @@
-"""The CRDs of the kinds that a sandbox routes by, on the embedded API server and on a real one."""
+"""The CRDs of the Gateway API, on the embedded API server and on a real one."""
 
 import re
 from collections.abc import AsyncIterator
@@ -13,16 +13,7 @@ from flagger.kube.errors import Invalid
 from flagger.kube.kubeconfig import load_connection
 from flagger.kube.objects import Kind, Object
 from flagger.sandbox.apiserver.server import ApiServer
-from flagger.sandbox.dataplane.kinds import (
-    GATEWAY,
-    GATEWAY_CLASS,
-    GLOO_ROUTE_TABLE,
-    GLOO_UPSTREAM,
-    GRPC_ROUTE,
-    HTTP_PROXY,
-    HTTP_ROUTE,
-    REFERENCE_GRANT,
-)
+from flagger.sandbox.dataplane.kinds import GATEWAY, GATEWAY_CLASS, GRPC_ROUTE, HTTP_ROUTE, REFERENCE_GRANT
 from tests.fakes.envtest import ControlPlane
 from tests.sandbox.dataplane.objects import a_backend, a_rule, meta
 from tests.sandbox.dataplane.world import install
@@ -70,12 +61,6 @@ SPECS: dict[str, Object] = {
         "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "shop"}],
         "to": [{"group": "", "kind": "Service"}],
     },
-    "HTTPProxy": {
-        "virtualhost": {"fqdn": "a.test"},
-        "routes": [{"services": [{"name": "web", "port": 80, "weight": 0}]}],
-    },
-    "RouteTable": {"routes": [{"routeAction": {"single": {"upstream": {"name": "web"}}}}]},
-    "Upstream": {"kube": {"serviceName": "web", "servicePort": 80}},
 }
 
 
@@ -137,36 +122,12 @@ REFUSED = [
     (GRPC_ROUTE, {"rules": rule(matches=[{"method": {"type": "Exact"}}])}, "spec.rules[0].matches[0].method"),
     (GRPC_ROUTE, {"rules": filtered("URLRewrite")}, "spec.rules[0].filters[0].type"),
     (REFERENCE_GRANT, {"to": []}, "spec.to"),
-    (HTTP_PROXY, {"virtualhost": {"fqdn": "A test"}}, "spec.virtualhost.fqdn"),
-    (HTTP_PROXY, {"includes": [{"namespace": "shop"}]}, "spec.includes[0].name"),
-    (HTTP_PROXY, {"routes": [{"services": [{"name": "web"}]}]}, "spec.routes[0].services[0].port"),
-    (
-        HTTP_PROXY,
-        {"routes": [{"services": [{"name": "web", "port": 80, "weight": -1}]}]},
-        "spec.routes[0].services[0].weight",
-    ),
-    (HTTP_PROXY, {"routes": [{"retryPolicy": {"retryOn": [""]}}]}, "spec.routes[0].retryPolicy.retryOn[0]"),
-    (
-        HTTP_PROXY,
-        {"routes": [{"timeoutPolicy": {"response": "soon"}}]},
-        "spec.routes[0].timeoutPolicy.response",
-    ),
-    (
-        GLOO_ROUTE_TABLE,
-        {"routes": [{"matchers": [{"methods": "GET"}]}]},
-        "spec.routes[0].matchers[0].methods",
-    ),
-    (GLOO_UPSTREAM, {"kube": {"servicePort": "http"}}, "spec.kube.servicePort"),
 ]
-ROUTING = (
-    *(GATEWAY_CLASS, GATEWAY, HTTP_ROUTE, GRPC_ROUTE, REFERENCE_GRANT),
-    *(GLOO_ROUTE_TABLE, GLOO_UPSTREAM, HTTP_PROXY),
-)
 
 
 async def test_refuses_what_the_real_ones_refuse(client: Client) -> None:
     """The message names the field; unchanged, each object is taken."""
-    for kind in ROUTING:
+    for kind in (GATEWAY_CLASS, GATEWAY, HTTP_ROUTE, GRPC_ROUTE, REFERENCE_GRANT):
         await client.create(kind, a_spec(kind), dry_run=True)
 
     for kind, change, field in REFUSED:

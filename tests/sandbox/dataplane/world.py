@@ -19,8 +19,14 @@ from flagger.kube.objects import CRD, NAMESPACE, NODE, POD, SERVICE, Kind, Objec
 from flagger.sandbox.apiserver.server import ApiServer
 from flagger.sandbox.crds import manifests
 from flagger.sandbox.dataplane import DataPlane
-from flagger.sandbox.dataplane.kinds import GATEWAY, HTTP_ROUTE, NODE_NAME
-from flagger.sandbox.dataplane.translators.table import kinds_read
+from flagger.sandbox.dataplane.kinds import (
+    GATEWAY,
+    GATEWAY_CLASS,
+    GRPC_ROUTE,
+    HTTP_ROUTE,
+    NODE_NAME,
+    REFERENCE_GRANT,
+)
 from tests.sandbox.dataplane.objects import a_pod, a_service, pod_status
 
 DEADLINE = 10.0  # seconds until anything awaited must have happened
@@ -215,13 +221,12 @@ async def stopped(task: asyncio.Task[None]) -> None:
 
 async def install(client: Client) -> None:
     """What the sandbox installs before the data plane starts."""
-    definitions = {name_of(definition): definition for definition in manifests()}
-    for definition in definitions.values():
-        await add(client, CRD, definition)
+    for manifest in manifests():
+        await add(client, CRD, manifest)
     await add(client, NAMESPACE, {"metadata": {"name": "shop"}})
     await add(client, NODE, {"metadata": {"name": NODE_NAME}})
     async with asyncio.timeout(DEADLINE):
-        for kind in (kind for kind in kinds_read() if kind.resource in definitions):
+        for kind in (GATEWAY_CLASS, GATEWAY, HTTP_ROUTE, GRPC_ROUTE, REFERENCE_GRANT):
             while not await is_served(client, kind):  # noqa: ASYNC110  # there is no event to wait for
                 await asyncio.sleep(0.02)
 

@@ -39,12 +39,6 @@ _PODS = 'kubernetes_namespace="$ns",kubernetes_pod_name=~"checkout-[0-9a-zA-Z]+(
 _DAEMON_PODS = 'kubernetes_namespace="$ns",kubernetes_pod_name=~"checkout-[0-9a-zA-Z]+"'
 _ISTIO = 'reporter="destination",destination_workload_namespace="$ns",destination_workload=~"checkout"'
 _LINKERD = 'namespace="$ns",deployment=~"checkout",direction="inbound"'
-_ISTIO_SERVICE = (
-    'reporter="destination",destination_service_namespace="$ns",destination_service_name="checkout-canary"'
-)
-_LINKERD_DAEMONS = 'namespace="$ns",daemonset=~"checkout",direction="inbound"'
-_LINKERD_SERVICE = 'dst_namespace="$ns",dst_service="checkout-canary",direction="outbound"'
-_OSM_DAEMONS = 'destination_namespace="$ns",destination_kind="DaemonSet",destination_name="checkout"'
 _OSM = 'destination_namespace="$ns",destination_kind="Deployment",destination_name="checkout"'
 _CONTOUR = 'envoy_cluster_name=~"${ns}_checkout-canary_[0-9a-zA-Z-]+"'
 _GLOO = 'envoy_cluster_name=~"$ns-checkout-canaryupstream-[0-9a-zA-Z-]+_[0-9a-zA-Z-]+"'
@@ -61,17 +55,14 @@ BUILT_IN = (
     _p99("http_request_duration_seconds", _PODS),
     _share("http_request_duration_seconds_count", _DAEMON_PODS, 'status!~"5.*"'),
     _p99("http_request_duration_seconds", _DAEMON_PODS),
-    *(_share("istio_requests_total", which, 'response_code!~"5.*"') for which in (_ISTIO, _ISTIO_SERVICE)),
-    *(_p99("istio_request_duration_milliseconds", which) for which in (_ISTIO, _ISTIO_SERVICE)),
-    *(
-        _share("response_total", which, 'classification!="failure"')
-        for which in (_LINKERD, _LINKERD_DAEMONS, _LINKERD_SERVICE)
-    ),
-    *(_p99("response_latency_ms", which) for which in (_LINKERD, _LINKERD_DAEMONS, _LINKERD_SERVICE)),
+    _share("istio_requests_total", _ISTIO, 'response_code!~"5.*"'),
+    _p99("istio_request_duration_milliseconds", _ISTIO),
+    _share("response_total", _LINKERD, 'classification!="failure"'),
+    _p99("response_latency_ms", _LINKERD),
     *(_share(_ENVOY, which, _ENVOY_OK) for which in (_PODS, _CONTOUR, _GLOO, _KUMA, _KNATIVE)),
     *(_p99(f"{_ENVOY}_time", which) for which in (_PODS, _CONTOUR, _GLOO, _KUMA, _KNATIVE)),
-    *(_share("osm_request_total", which, 'response_code!~"5.*"') for which in (_OSM, _OSM_DAEMONS)),
-    *(_p99("osm_request_duration_ms", which) for which in (_OSM, _OSM_DAEMONS)),
+    _share("osm_request_total", _OSM, 'response_code!~"5.*"'),
+    _p99("osm_request_duration_ms", _OSM),
     _share("nginx_ingress_controller_requests", _NGINX, 'status!~"5.*"'),
     _mean("nginx_ingress_controller_response_duration_seconds", _NGINX),
     _share("skipper_response_duration_seconds_bucket", f'{_SKIPPER},le="+Inf"', 'code!~"5.."'),

@@ -34,34 +34,26 @@ class Family:
 
 FAMILIES = (
     Family("http_request_duration_seconds", (("path", "api"),), "status", histogram=True),
-    *(
-        family
-        for labels in (
-            (
-                ("reporter", "destination"),
-                ("destination_workload_namespace", "{ns}"),
-                ("destination_workload", "checkout"),
-                ("destination_service_namespace", "{ns}"),
-                ("destination_service_name", "checkout-canary"),
-            ),
-        )
-        for family in (
-            Family("istio_requests_total", labels, "response_code"),
-            Family("istio_request_duration_milliseconds", labels, histogram=True),
-        )
+    Family(
+        "istio_requests_total",
+        (
+            ("reporter", "destination"),
+            ("destination_workload_namespace", "{ns}"),
+            ("destination_workload", "checkout"),
+        ),
+        "response_code",
     ),
-    *(
-        family
-        for labels in (
-            (("deployment", "checkout"), ("direction", "inbound")),
-            (("daemonset", "checkout"), ("direction", "inbound")),
-            (("dst_namespace", "{ns}"), ("dst_service", "checkout-canary"), ("direction", "outbound")),
-        )
-        for family in (
-            Family("response_total", labels, "classification"),
-            Family("response_latency_ms", labels, histogram=True),
-        )
+    Family(
+        "istio_request_duration_milliseconds",
+        (
+            ("reporter", "destination"),
+            ("destination_workload_namespace", "{ns}"),
+            ("destination_workload", "checkout"),
+        ),
+        histogram=True,
     ),
+    Family("response_total", (("deployment", "checkout"), ("direction", "inbound")), "classification"),
+    Family("response_latency_ms", (("deployment", "checkout"), ("direction", "inbound")), histogram=True),
     *(
         family
         for labels in (
@@ -75,16 +67,23 @@ FAMILIES = (
             Family("envoy_cluster_upstream_rq_time", labels, histogram=True),
         )
     ),
-    *(
-        family
-        for labels in (
-            (("destination_namespace", "{ns}"), ("destination_kind", kind), ("destination_name", "checkout"))
-            for kind in ("Deployment", "DaemonSet")
-        )
-        for family in (
-            Family("osm_request_total", labels, "response_code"),
-            Family("osm_request_duration_ms", labels, histogram=True),
-        )
+    Family(
+        "osm_request_total",
+        (
+            ("destination_namespace", "{ns}"),
+            ("destination_kind", "Deployment"),
+            ("destination_name", "checkout"),
+        ),
+        "response_code",
+    ),
+    Family(
+        "osm_request_duration_ms",
+        (
+            ("destination_namespace", "{ns}"),
+            ("destination_kind", "Deployment"),
+            ("destination_name", "checkout"),
+        ),
+        histogram=True,
     ),
     Family("nginx_ingress_controller_requests", (("ingress", "edge"), ("canary", "edge-canary")), "status"),
     Family(

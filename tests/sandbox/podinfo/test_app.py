@@ -9,7 +9,6 @@ import aiohttp
 import pytest
 
 from flagger.sandbox.podinfo.app import Podinfo
-from flagger.sandbox.podinfo.faults import Faults
 from flagger.sandbox.podinfo.main import serving
 from flagger.sandbox.podinfo.settings import Settings
 from tests.sandbox.podinfo.addresses import an_address
@@ -120,25 +119,6 @@ async def test_every_nth_user_request_fails(start: Callable[..., Any]) -> None:
     assert await app.count(series % 200) == 4
     assert await app.count(series % 500) == 2
     assert await app.count('http_requests_total{status="500"}') == 2
-
-
-async def test_turns_users_away_when_there_are_too_many(start: Callable[..., Any]) -> None:
-    """With 503 and its name, and counts them like all others; probes are always answered."""
-    app = await start(max_rate=0.5, hostname="web-1")
-
-    refusal = {"code": 503, "message": "overloaded", "hostname": "web-1"}
-    assert await app.get("/") == (503, refusal)
-    assert (await app.get("/readyz"))[0] == 200
-    assert await app.count('http_requests_total{status="503"}') == 1
-
-
-def test_how_many_are_too_many() -> None:
-    """A second's worth at once, after a pause as well; else what was not used since."""
-    overloaded = Faults(Settings(max_rate=3)).overloaded
-
-    times = [10.0, 10.0, 10.0, 10.0, 10.4, 10.4, 60.0, 60.0, 60.0, 60.0]
-    expected = [False, False, False, True, False, True, False, False, False, True]
-    assert [overloaded(now) for now in times] == expected
 
 
 async def test_says_which_pod_failed(start: Callable[..., Any]) -> None:

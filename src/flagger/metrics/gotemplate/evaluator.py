@@ -27,7 +27,6 @@ from flagger.metrics.gotemplate.nodes import (
     Variable,
 )
 from flagger.metrics.gotemplate.printing import LIMIT, plain, type_name
-from flagger.metrics.gotemplate.quoting import VALUE, contained
 
 T = TypeVar("T")
 
@@ -73,7 +72,6 @@ class _Run:
     def __init__(self, template: Template, functions: Mapping[str, Function]) -> None:
         self.written: list[str] = []
         self.at = 0
-        self._skeleton: list[str] = []  # what the template itself wrote, with VALUE for each value
         self._template = template
         self._functions = functions
         self._variables: list[tuple[str, Value]] = [("$", None)]
@@ -103,12 +101,11 @@ class _Run:
     def _node(self, node: Node, dot: Value) -> None:
         match node:
             case Text(text=text):
-                self._skeleton.append(text)
                 self._write(text)
             case Print(pipe=pipe):
                 value = self._pipe(pipe, dot)
                 if not pipe.variables:
-                    self._print(plain(value, missing="<no value>"))
+                    self._write(plain(value, missing="<no value>"))
             case Branch(keyword="range"):
                 self._scoped(self._range, node, dot)
             case Branch():
@@ -119,10 +116,6 @@ class _Run:
                 self._invoke(node, dot)
             case _:
                 assert_never(node)
-
-    def _print(self, value: str) -> None:
-        self._write(contained(self._skeleton, value))
-        self._skeleton.append(VALUE if value else "")
 
     def _choice(self, branch: Branch, dot: Value) -> None:
         value = self._pipe(branch.pipe, dot)

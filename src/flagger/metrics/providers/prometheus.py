@@ -3,35 +3,43 @@
 Wire format: https://prometheus.io/docs/prometheus/latest/querying/api/ (instant queries).
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Self
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
 
+from flagger.api.errors import FieldError
 from flagger.api.metric_template import MetricProvider as ProviderSpec
-from flagger.metrics.backend import Backend, Lines, UnusableError, authorization, decode
-from flagger.metrics.base import ProviderError, Reading, Sample, Tools
-
-NAME = "a Prometheus"
+from flagger.metrics.base import Backend, ProviderError, Reading, Sample, check_address
+from flagger.outbound import Answer, Call, Outbound, basic
 
 
 class Prometheus:
     """Asks one server; of several series that come back the last one counts, as upstream has it."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(
+        self, backend: Backend, *, headers: Sequence[tuple[str, str]] = (), verify: bool = True
+    ) -> None:
         """A path in the backend's address is a prefix; user info becomes Basic authentication."""
-        self._backend = backend
+        where = urlsplit(backend.address)
+        path = f"{where.path.rstrip('/')}/api/v1/query"
+        self._url = urlunsplit((where.scheme, where.netloc, path, "", ""))
+        self._backend, self._headers, self._verify = backend, tuple(headers), verify
 
     @classmethod
-    def at(cls, address: str, tools: Tools) -> Self:
-        """Return the server at an address, without credentials."""
-        return cls(Backend(tools.outbound, address, name=NAME, proxies=tools.proxies))
-
-    @classmethod
-    def from_spec(cls, spec: ProviderSpec, credentials: Mapping[str, str], tools: Tools) -> Self:
+    def from_spec(cls, spec: ProviderSpec, credentials: Mapping[str, str], outbound: Outbound) -> Self:
         """Read a MetricTemplate's provider; `token` wins over `username` and `password`."""
-        return cls(Backend.of(NAME, spec, credentials, tools, headers=_authorization(spec, credentials)))
+        check_address("spec.provider.address", spec.address, "prometheus")
+        headers = [(name, value) for name, values in spec.headers.items() for value in values]
+        if spec.secret_ref is not None and (authorization := _authorization(credentials)):
+            # The operator's credentials replace a header that the user wrote: two would be ambiguous.
+            headers = [line for line in headers if line[0].lower() != "authorization"]
+            headers.append(("Authorization", authorization))
+        backend = Backend(outbound, spec.address, tuple(credentials.values()))
+        return cls(backend, headers=headers, verify=not spec.insecure_skip_verify)
 
     async def check(self) -> ProviderError | None:
         """Ask for `vector(1)`, which every server can answer."""
@@ -45,18 +53,29 @@ class Prometheus:
 
     async def query(self, text: str, *, window: timedelta) -> Reading:
         """Run an instant query at the server's own time; the window is in the query."""
-        return await self._backend.read(
-            self._backend.get("/api/v1/query", [("query", text)]), text, _last_sample
-        )
+        url = f"{self._url}?{urlencode({'query': text})}"
+        call = Call(url=url, headers=self._headers, redirects=10, verify=self._verify)
+        answer = await self._backend.ask(call, text)
+        if isinstance(answer, ProviderError):
+            return answer
+        try:
+            values = _values(answer)
+        except _UnusableError as error:
+            return self._backend.error(str(error), text, answer.body)
+        if not values or math.isnan(values[-1]):
+            return self._backend.no_data(text)
+        return Sample(values[-1], f"{len(values)} series, the last one counts" if len(values) > 1 else "")
 
 
-def _authorization(spec: ProviderSpec, credentials: Mapping[str, str]) -> Lines:
-    """Return the Authorization header for the Secret's keys; none for an empty token."""
-    if spec.secret_ref is None:
-        return ()
+def _authorization(credentials: Mapping[str, str]) -> str:
+    """Return the Authorization header for the Secret's keys; empty for an empty token."""
     if "token" in credentials:
-        return [("Authorization", f"Bearer {credentials['token']}")] if credentials["token"] else ()
-    return authorization(spec.type, credentials)
+        return f"Bearer {credentials['token']}" if credentials["token"] else ""
+    for key in ("username", "password"):
+        if key not in credentials:
+            problem = f"prometheus credentials does not contain a {key}"
+            raise FieldError("spec.provider.secretRef", problem, "add token, or username and password")
+    return basic(credentials["username"], credentials["password"])
 
 
 class _Data(msgspec.Struct):
@@ -67,26 +86,31 @@ class _Body(msgspec.Struct):
     data: _Data
 
 
-def _last_sample(body: bytes) -> Sample | None:
-    """Return the last sample of an instant vector, in the server's order."""
-    values = [value for one in decode(body, _Body).data.result if (value := _value(one)) is not None]
-    if not values:
-        return None
-    return Sample(values[-1], f"{len(values)} series, the last one counts" if len(values) > 1 else "")
+class _UnusableError(Exception):
+    """The answer is not one that a metric can be judged by."""
+
+
+def _values(answer: Answer) -> list[float]:
+    """Return the samples of an instant vector, in the server's order."""
+    try:
+        series = msgspec.json.decode(answer.body, type=_Body).data.result
+        return [value for one in series if (value := _value(one)) is not None]
+    except ValueError as error:  # also what the JSON decoder raises
+        raise _UnusableError("this is no answer of a Prometheus") from error
 
 
 def _value(series: object) -> float | None:
     """Return the sample of one series; None when it is no text."""
     match series:
         case {"values": list()}:
-            raise UnusableError("query returned multiple values, it yields a range vector")
+            raise _UnusableError("query returned multiple values, it yields a range vector")
         case {"value": [_, str(sample), *_]}:
             return float(sample)
         case {"value": [_, _, *_]}:
             return None
         case {"histogram": _}:
-            raise UnusableError("the query yields a native histogram, not a number")
+            raise _UnusableError("the query yields a native histogram, not a number")
         case {}:
-            raise UnusableError("a series has no value")
+            raise _UnusableError("a series has no value")
         case _:
-            raise UnusableError("the query yields a scalar or a string, not a vector")
+            raise _UnusableError("the query yields a scalar or a string, not a vector")

@@ -13,7 +13,6 @@ from flagger.kube.objects import (
     DEPLOYMENT,
     ENDPOINT_SLICE,
     ENDPOINTS,
-    HPA,
     JOB,
     NAMESPACE,
     NODE,
@@ -23,7 +22,6 @@ from flagger.kube.objects import (
     Kind,
 )
 from flagger.sandbox.controllers import loop
-from flagger.sandbox.controllers.autoscaler import Autoscalers
 from flagger.sandbox.controllers.daemonset import DaemonSets
 from flagger.sandbox.controllers.deployment import Deployments
 from flagger.sandbox.controllers.discovery import served
@@ -46,7 +44,6 @@ ENDPOINT = "endpoint"
 TABLE: Mapping[str, Callable[[Context], Controller]] = {
     "daemonset": DaemonSets,
     "deployment": Deployments,
-    "horizontalpodautoscaling": Autoscalers,
     "job": Jobs,
     "namespace": Namespaces,
     "namespace-defaults": NamespaceDefaults,
@@ -64,7 +61,6 @@ READ_IN_FULL = frozenset(
         ENDPOINTS,
         ENDPOINT_SLICE,
         BETA_SLICE,
-        HPA,
         JOB,
         NAMESPACE,
         NODE,

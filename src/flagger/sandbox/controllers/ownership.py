@@ -56,14 +56,10 @@ class Ownership:
         affected: list[str] = []
         if old is not None:
             self._unlink(old)
-            kept: set[str] = set()
             if new is None or uid_of(new) != uid_of(old):
                 self._items.pop(uid_of(old), None)
                 affected += self._dependents.get(uid_of(old), ())
-            else:
-                kept = {reference["uid"] for reference in references(new)}
-            # Owners that it no longer belongs to may wait for that.
-            affected += [reference["uid"] for reference in references(old) if reference["uid"] not in kept]
+                affected += [reference["uid"] for reference in references(old)]  # they may wait for its end
         if new is not None:
             self._items[uid_of(new)] = Item(kind, new)
             for reference in references(new):

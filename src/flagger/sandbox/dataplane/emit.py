@@ -123,7 +123,7 @@ def http_manager(wanted: HttpListener, access_log: str) -> Json:
         "@type": HTTP_MANAGER,
         "stat_prefix": wanted.name,
         "rds": {"route_config_name": rules_of(wanted), "config_source": DISCOVERY},
-        "http_filters": [http_filter("cors", "Cors"), http_filter("fault", "HTTPFault"), router()],
+        "http_filters": [http_filter("cors", "Cors"), router()],
         "http_protocol_options": {"accept_http_10": True},
         "upgrade_configs": [{"upgrade_type": "websocket"}],
         "use_remote_address": True,
@@ -190,15 +190,14 @@ def file_log(path: str) -> Json:
 
 def tcp_proxy(listener: TcpListener) -> Json:
     """The filter that passes bytes on."""
-    config: Json = {
-        "@type": f"{TYPE}.extensions.filters.network.tcp_proxy.v3.TcpProxy",
-        "stat_prefix": listener.name,
+    return {
+        "name": "tcp",
+        "typed_config": {
+            "@type": f"{TYPE}.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+            "stat_prefix": listener.name,
+            "cluster": listener.cluster,
+        },
     }
-    parts = [
-        {"name": target.cluster, "weight": target.weight} for target in listener.targets if target.weight
-    ]
-    chosen = {"weighted_clusters": {"clusters": parts}} if parts else {"cluster": listener.cluster}
-    return {"name": "tcp", "typed_config": config | chosen}
 
 
 def http_filter(name: str, message: str) -> Json:

@@ -9,7 +9,6 @@ from typing import Any
 from flagger.sandbox.dataplane.routes import (
     Answer,
     Cors,
-    Fault,
     Forward,
     HeaderEdit,
     HttpListener,
@@ -86,12 +85,9 @@ def route(rule: Rule) -> Json:
     """One rule."""
     written: Json = {"match": matcher(rule.match)} | action(rule.action)
     written |= header_edit("request", rule.request) | header_edit("response", rule.response)
-    own: Json = {}
     if rule.cors is not None:
-        own["envoy.filters.http.cors"] = cors_policy(rule.cors)
-    if rule.fault is not None:
-        own["envoy.filters.http.fault"] = fault(rule.fault)
-    return written | ({"typed_per_filter_config": own} if own else {})
+        written["typed_per_filter_config"] = {"envoy.filters.http.cors": cors_policy(rule.cors)}
+    return written
 
 
 def matcher(match: Match) -> Json:
@@ -117,12 +113,9 @@ def path_matcher(path: PathMatch) -> Json:
 
 def named_matcher(condition: NamedMatch) -> Json:
     """The condition on a header or a query parameter."""
-    inverted: Json = {"invert_match": True} if condition.inverted else {}
     if condition.kind is MatchKind.PRESENT:
-        return {"name": condition.name, "present_match": True} | inverted
-    if condition.inverted:
-        inverted["treat_missing_header_as_empty"] = True  # or else a request without the header had it
-    return {"name": condition.name, "string_match": TEXTS[condition.kind](condition.value)} | inverted
+        return {"name": condition.name, "present_match": True}
+    return {"name": condition.name, "string_match": TEXTS[condition.kind](condition.value)}
 
 
 def action(what: Forward | Redirect | Answer) -> Json:
@@ -145,8 +138,8 @@ def forwarding(forward: Forward) -> Json:
         "weighted_clusters": {"clusters": chosen},
         "timeout": duration(forward.timeout),
     }
-    if forward.try_timeout or forward.retries is not None:
-        written["retry_policy"] = retries_of(forward)
+    if forward.try_timeout:
+        written["retry_policy"] = retries() | {"per_try_timeout": duration(forward.try_timeout)}
     if forward.mirrors:
         written["request_mirror_policies"] = [
             {
@@ -186,28 +179,7 @@ def retries() -> Json:
     }
 
 
-def retries_of(forward: Forward) -> Json:
-    """When the requests of one rule are sent again."""
-    policy = retries()
-    if forward.retries is not None:
-        wanted = forward.retries
-        policy |= {"retry_on": wanted.on, "num_retries": wanted.attempts}
-        policy |= {"retriable_status_codes": list(wanted.statuses)} if wanted.statuses else {}
-    return policy | ({"per_try_timeout": duration(forward.try_timeout)} if forward.try_timeout else {})
-
-
-def fault(wanted: Fault) -> Json:
-    """What is done to requests on purpose."""
-    written: Json = {"@type": f"{TYPE}.extensions.filters.http.fault.v3.HTTPFault"}
-    if wanted.delay:
-        share = millionths(wanted.delayed, 100)
-        written["delay"] = {"fixed_delay": duration(wanted.delay), "percentage": share}
-    if wanted.status:
-        written["abort"] = {"http_status": wanted.status, "percentage": millionths(wanted.aborted, 100)}
-    return written
-
-
-def millionths(numerator: float, denominator: int) -> Json:
+def millionths(numerator: int, denominator: int) -> Json:
     """A fraction as Envoy takes it."""
     return {"numerator": round(1_000_000 * numerator / denominator), "denominator": "MILLION"}
 

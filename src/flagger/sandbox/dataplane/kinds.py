@@ -1,4 +1,4 @@
-"""The kinds of the APIs that ask for routes, and the names this data plane goes by."""
+"""The Gateway API's kinds and the names this data plane goes by."""
 
 from flagger.kube.objects import Kind
 
@@ -8,13 +8,6 @@ GATEWAY = Kind(GATEWAY_GROUP, "v1", "Gateway", "gateways")
 HTTP_ROUTE = Kind(GATEWAY_GROUP, "v1", "HTTPRoute", "httproutes")
 GRPC_ROUTE = Kind(GATEWAY_GROUP, "v1", "GRPCRoute", "grpcroutes")
 REFERENCE_GRANT = Kind(GATEWAY_GROUP, "v1beta1", "ReferenceGrant", "referencegrants")
-
-ISTIO_GATEWAY = Kind("networking.istio.io", "v1", "Gateway", "gateways")
-VIRTUAL_SERVICE = Kind("networking.istio.io", "v1", "VirtualService", "virtualservices")
-HTTP_PROXY = Kind("projectcontour.io", "v1", "HTTPProxy", "httpproxies")
-GLOO_VIRTUAL_SERVICE = Kind("gateway.solo.io", "v1", "VirtualService", "virtualservices")
-GLOO_ROUTE_TABLE = Kind("gateway.solo.io", "v1", "RouteTable", "routetables")
-GLOO_UPSTREAM = Kind("gloo.solo.io", "v1", "Upstream", "upstreams")
 
 CONTROLLER = "sandbox.flagger.app/gateway"
 """The controllerName of our GatewayClass and of our entries in route statuses."""

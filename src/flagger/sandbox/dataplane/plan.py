@@ -1,18 +1,10 @@
 """From a snapshot to everything that shall be served: what all translators contribute, put together. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from flagger.sandbox.dataplane.proxy import forward_proxy
-from flagger.sandbox.dataplane.routes import (
-    HttpListener,
-    Listener,
-    Plan,
-    Rule,
-    Target,
-    TcpListener,
-    VirtualHost,
-)
+from flagger.sandbox.dataplane.routes import HttpListener, Listener, Plan, Rule, TcpListener, VirtualHost
 from flagger.sandbox.dataplane.snapshot import Snapshot
 from flagger.sandbox.dataplane.translators.base import Report
 from flagger.sandbox.dataplane.translators.table import TRANSLATORS
@@ -34,10 +26,9 @@ def plan_for(seen: Snapshot) -> Outcome:
     families = [family for family in TRANSLATORS.values() if all(seen.has(kind) for kind in family.needs)]
     parts = [family.translate(seen) for family in families]
     mesh = {name: rules for part in reversed(parts) for name, rules in part.mesh.items()}
-    streams = {name: targets for part in reversed(parts) for name, targets in part.streams.items()}
     fronts = {name: hosts for part in reversed(parts) for name, hosts in part.fronts.items()}
     own = [listener for part in parts for listener in part.listeners]
-    listeners = _distinct([_fronted(_meshed(_divided(listener, streams), mesh), fronts) for listener in own])
+    listeners = _distinct([_fronted(_meshed(listener, mesh), fronts) for listener in own])
     address, _ = seen.site.proxy
     if address:
         listeners = (*listeners, forward_proxy(address, listeners))
@@ -56,13 +47,6 @@ def _meshed(listener: Listener, mesh: Mapping[str, tuple[Rule, ...]]) -> Listene
         ):
             host = VirtualHost(("*",), mesh[name])
             return HttpListener(name, address, port, bound, (host,), names, any_host=True)
-
-
-def _divided(listener: Listener, streams: Mapping[str, tuple[Target, ...]]) -> Listener:
-    """The listener of a Service whose connections some route divides."""
-    if isinstance(listener, TcpListener) and listener.name in streams:
-        return replace(listener, targets=streams[listener.name])
-    return listener
 
 
 def _fronted(listener: Listener, fronts: Mapping[str, tuple[VirtualHost, ...]]) -> Listener:

@@ -37,7 +37,6 @@ class NamedMatch:
     name: str
     kind: MatchKind
     value: str = ""
-    inverted: bool = False  # must it not hold?
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +89,6 @@ class PathRewrite:
 
 
 @dataclass(frozen=True, slots=True)
-class Retries:
-    """How often a request is sent again, and after what, in Envoy's words; instead of what is usual here."""
-
-    attempts: int
-    on: str
-    statuses: tuple[int, ...] = ()  # those that "retriable-status-codes" is about
-
-
-@dataclass(frozen=True, slots=True)
 class Forward:
     """Pass the request on to one of the targets, chosen by weight; 500 if no weight is above 0."""
 
@@ -108,7 +98,6 @@ class Forward:
     path: PathRewrite | None = None
     timeout: timedelta = timedelta(0)  # for the whole answer; 0 is no limit
     try_timeout: timedelta = timedelta(0)  # for one attempt
-    retries: Retries | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +132,6 @@ class Cors:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """What is done to requests on purpose, each to a share in percent: made to wait, or answered with an error."""
-
-    delay: timedelta = timedelta(0)
-    delayed: float = 0
-    status: int = 0
-    aborted: float = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Rule:
     """What happens to the requests of one match; the first rule of a host that matches wins."""
 
@@ -161,7 +140,6 @@ class Rule:
     request: HeaderEdit = UNCHANGED
     response: HeaderEdit = UNCHANGED
     cors: Cors | None = None
-    fault: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +179,7 @@ class HttpListener:
 
 @dataclass(frozen=True, slots=True)
 class TcpListener:
-    """Bytes at an address, passed on to one cluster, or divided by weight where there are `targets`."""
+    """Bytes at an address, passed on to one cluster."""
 
     name: str
     address: str
@@ -209,7 +187,6 @@ class TcpListener:
     bound: int
     cluster: str
     names: tuple[str, ...] = ()
-    targets: tuple[Target, ...] = ()
 
 
 Listener = HttpListener | TcpListener

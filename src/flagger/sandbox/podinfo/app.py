@@ -96,9 +96,6 @@ class Podinfo:
         return bool(label) or request.match_info.http_exception is not None
 
     async def _user(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if self.faults.overloaded(time.monotonic()):
-            refusal = {"code": 503, "message": "overloaded", "hostname": self.settings.hostname}
-            return web.json_response(refusal, status=503)
         if delay := self.faults.delay():
             await asyncio.sleep(delay)
         if status := self.faults.status():

@@ -1,4 +1,4 @@
-"""Faults to order: which user request fails, how long each one takes, and how many are too many."""
+"""Faults to order: which user request fails, and how long each one takes."""
 
 import random
 
@@ -14,7 +14,6 @@ class Faults:
         self._settings = settings
         self._draw = draw or random.Random()
         self._seen = 0
-        self._left, self._last = settings.max_rate, 0.0
 
     def delay(self) -> float:
         """Seconds that the next user request has to wait."""
@@ -25,18 +24,6 @@ class Faults:
                 self._draw.uniform(settings.random_delay_min, settings.random_delay_max) * settings.delay_unit
             )
         return seconds
-
-    def overloaded(self, now: float) -> bool:
-        """Whether one more user request is too many; `now` is in seconds, from any beginning."""
-        rate = self._settings.max_rate
-        if not rate:
-            return False
-        self._left = min(rate, self._left + (now - self._last) * rate)
-        self._last = now
-        if self._left < 1:
-            return True
-        self._left -= 1
-        return False
 
     def status(self) -> int | None:
         """The error that the next user request answers, None for a proper answer."""

@@ -56,9 +56,6 @@ class Settings:
     """The share of user requests, drawn at random, that answer 500 (0 to 1)."""
     latency_ms: float = 0.0
     """Added to every user request."""
-    max_rate: float = 0.0
-    """User requests per second that one instance bears: what is beyond them, but for a burst of one second's
-    worth, answers 503. 0 means any number."""
     crash_after: float = -1.0
     """Exit with code 1 this long after the start; 0 is at the start, below 0 is never."""
 

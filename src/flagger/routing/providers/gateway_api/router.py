@@ -13,7 +13,6 @@ from flagger.kube.objects import Kind, Object
 from flagger.rollout.state import Feature, Split
 from flagger.routing.base import Live, Place, RouteError
 from flagger.routing.manifest import manifest
-from flagger.routing.original import is_ours, note_of, released, spec_before
 from flagger.routing.providers.gateway_api.filters import mirror_to, service_filters
 from flagger.routing.providers.gateway_api.matches import service_matches, tested_matches
 
@@ -49,11 +48,7 @@ class GatewayApi:
             "hostnames": list(service.hosts) or None,
             "rules": list(self._rules(canary, split)),
         }
-        made = manifest(self.route_kind, canary, canary.service_names.apex, spec)
-        before = live.get(self._place(canary))
-        if before is not None and not is_ours(before, canary) and not _leads_to_primary(before, canary):
-            made["metadata"]["annotations"] |= note_of(before)
-        return [made]
+        return [manifest(self.route_kind, canary, canary.service_names.apex, spec)]
 
     def split_of(self, canary: Canary, live: Live) -> Split:
         """The weights of the last rule that names both sides; see `Router.split_of`."""
@@ -71,14 +66,8 @@ class GatewayApi:
         return found[-1]
 
     def handed_back(self, canary: Canary, live: Live) -> Mapping[Place, Object | None]:
-        """A route that was there before leads where it led then; if nobody knows, to the apex Service."""
-        place = self._place(canary)
-        route = live.get(place)
-        if route is None or is_ours(route, canary):
-            return {}
-        spec = spec_before(route) or route["spec"]
-        rules = [_homeward(canary, rule) for rule in spec.get("rules") or ()]
-        return {place: released({**route, "spec": {**spec, "rules": rules}})}
+        """Nothing: the route goes with the Canary, or stays on the primary where it was there before."""
+        return {}
 
     def _place(self, canary: Canary) -> Place:
         return Place(self.route_kind, canary.namespace, canary.service_names.apex)
@@ -117,23 +106,6 @@ def _parents(canary: Canary) -> list[Object]:
         }
         for ref in canary.spec.service.gateway_refs
     ]
-
-
-def _leads_to_primary(route: Object, canary: Canary) -> bool:
-    """Whether a route has been taken over already."""
-    return any(_split_of(rule, canary) is not None for rule in route["spec"].get("rules") or ())
-
-
-def _homeward(canary: Canary, rule: Object) -> Object:
-    """A rule with the apex Service in the place of both sides, which are about to go."""
-    _, *sides = canary.service_names
-    refs = rule.get("backendRefs") or []
-    others = [ref for ref in refs if ref["name"] not in sides]
-    if len(others) == len(refs):
-        return rule
-    filters = [item for item in rule.get("filters") or () if item["type"] != "RequestMirror"]
-    apex = _backend(canary, canary.service_names.apex)
-    return {**rule, "backendRefs": [apex, *others], "filters": filters or None}
 
 
 def _backend(canary: Canary, name: str) -> Object:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from flagger.kube.objects import Kind, Object
-from flagger.sandbox.dataplane.routes import Cluster, Listener, Rule, Target, VirtualHost
+from flagger.sandbox.dataplane.routes import Cluster, Listener, Rule, VirtualHost
 from flagger.sandbox.dataplane.snapshot import Snapshot
 
 
@@ -27,14 +27,12 @@ class Contribution:
     """What one translator adds.
 
     `mesh` says by the name of a Service's listener which rules replace its plain forwarding to its pods,
-    `streams` how the connections of one that doesn't speak HTTP are divided, `fronts` which hosts a front door
-    serves (see `fronts.py`).
+    `fronts` which hosts a front door serves (see `fronts.py`).
     """
 
     listeners: tuple[Listener, ...] = ()
     clusters: tuple[Cluster, ...] = ()
     mesh: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
-    streams: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
     fronts: Mapping[str, tuple[VirtualHost, ...]] = field(default_factory=dict)
     reports: tuple[Report, ...] = ()
 

@@ -4,22 +4,12 @@ from collections.abc import Mapping
 
 from flagger.kube.objects import Kind
 from flagger.sandbox.dataplane.translators.base import Translator
-from flagger.sandbox.dataplane.translators.contour import Contour
 from flagger.sandbox.dataplane.translators.gateway_api import GatewayApi
-from flagger.sandbox.dataplane.translators.gloo import Gloo
-from flagger.sandbox.dataplane.translators.istio.translator import Istio
-from flagger.sandbox.dataplane.translators.knative import Knative
-from flagger.sandbox.dataplane.translators.nginx import Nginx
 from flagger.sandbox.dataplane.translators.services import Services
 
 TRANSLATORS: Mapping[str, Translator] = {
     "services": Services(),  # first: the others refer to its clusters and listeners
-    "contour": Contour(),
     "gateway-api": GatewayApi(),
-    "istio": Istio(),
-    "gloo": Gloo(),
-    "nginx": Nginx(),
-    "knative": Knative(),
 }
 
 

@@ -1,1 +1,0 @@
-"""Contour: an HTTPProxy of the apex's name, or HTTPProxies of the user's."""

@@ -1,1 +1,0 @@
-"""Istio: a VirtualService of the apex's name and two DestinationRules, or a VirtualService of the user's."""

@@ -1,1 +1,0 @@
-"""The parts of an HTTPProxy: conditions and routes."""

@@ -1,1 +1,0 @@
-"""The parts of a RouteTable: matchers and actions."""
