@@ -65,10 +65,3 @@ class Router(Protocol):
         Raises:
             RouteError: an object is missing, rejected by its controller, or doesn't name both sides.
         """
-
-    def handed_back(self, canary: Canary, live: Live) -> Mapping[Place, Object | None]:
-        """What the Canary leaves behind where it is deleted with `revertOnDeletion`.
-
-        The objects as they shall be, None for one that is to be deleted. What isn't named stays as it is;
-        owned objects are collected with the Canary.
-        """

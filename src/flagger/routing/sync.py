@@ -45,33 +45,12 @@ class Routes:
 
         await retry_on_conflict(attempt)
 
-    async def hand_back(self, canary: Canary, router: Router) -> None:
-        """Leave the objects of `router` as they shall be without the Canary.
-
-        Raises:
-            KubeError: the API refused.
-        """
-
-        async def attempt() -> None:
-            live = await self._look(canary, router)
-            for place, left in router.handed_back(canary, live).items():
-                found = live.get(place)
-                if left is not None and found is not None:
-                    await self._patch(place, found, left)
-                elif found is not None:
-                    await self._cluster.delete(place.kind, place.name, place.namespace or None)
-
-        await retry_on_conflict(attempt)
-
     async def _lay(self, place: Place, live: Object | None, desired: Object) -> None:
         """Create an object, or change in it what is owned."""
         if live is None:
             await self._cluster.create(place.kind, overlay(None, desired))
-        else:
-            await self._patch(place, live, overlay(live, _without_owner(desired)))
-
-    async def _patch(self, place: Place, live: Object, after: Object) -> None:
-        patch = merge_patch(live, after)
+            return
+        patch = merge_patch(live, overlay(live, _without_owner(desired)))
         if patch is not None:
             patch.setdefault("metadata", {})["resourceVersion"] = resource_version_of(live)
             await self._cluster.patch(place.kind, place.name, place.namespace or None, patch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,12 +165,10 @@ async def _metrics_are_served(client: Client) -> None:
     """Until the metrics server answers at its address in the cluster, the way that the operator takes."""
     async with aiohttp.ClientSession() as session:
         while True:
-            try:
+            with suppress(NotFound, aiohttp.ClientConnectionError):
                 service = await client.get(SERVICE, SERVICE_NAME, SERVICE_NAMESPACE)
                 url = f"http://{service['spec']['clusterIP']}:{SERVICE_PORT}/api/v1/query?query=vector(1)"
                 async with session.get(url) as response:
                     if response.status == 200:
                         return
-            except (NotFound, aiohttp.ClientConnectionError):
-                pass
             await asyncio.sleep(_POLL)

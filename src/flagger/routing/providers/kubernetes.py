@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from flagger.api.canary import Canary
 from flagger.kube.objects import Kind, Object
@@ -28,7 +28,3 @@ class Kubernetes:
     def split_of(self, canary: Canary, live: Live) -> Split:
         """A run past its first iteration counts as being on the canary, as upstream reports it."""
         return Split(100 if canary.status.iterations > 0 else 0)
-
-    def handed_back(self, canary: Canary, live: Live) -> Mapping[Place, Object | None]:
-        """Nothing: the Services have their own way back."""
-        return {}

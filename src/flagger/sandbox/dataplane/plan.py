@@ -26,9 +26,7 @@ def plan_for(seen: Snapshot) -> Outcome:
     families = [family for family in TRANSLATORS.values() if all(seen.has(kind) for kind in family.needs)]
     parts = [family.translate(seen) for family in families]
     mesh = {name: rules for part in reversed(parts) for name, rules in part.mesh.items()}
-    fronts = {name: hosts for part in reversed(parts) for name, hosts in part.fronts.items()}
-    own = [listener for part in parts for listener in part.listeners]
-    listeners = _distinct([_fronted(_meshed(listener, mesh), fronts) for listener in own])
+    listeners = _distinct([_meshed(listener, mesh) for part in parts for listener in part.listeners])
     address, _ = seen.site.proxy
     if address:
         listeners = (*listeners, forward_proxy(address, listeners))
@@ -47,14 +45,6 @@ def _meshed(listener: Listener, mesh: Mapping[str, tuple[Rule, ...]]) -> Listene
         ):
             host = VirtualHost(("*",), mesh[name])
             return HttpListener(name, address, port, bound, (host,), names, any_host=True)
-
-
-def _fronted(listener: Listener, fronts: Mapping[str, tuple[VirtualHost, ...]]) -> Listener:
-    """The listener of a front door with the hosts that its ingress controller serves there."""
-    hosts = fronts.get(listener.name)
-    if hosts is None:
-        return listener
-    return HttpListener(listener.name, listener.address, listener.port, listener.bound, hosts, listener.names)
 
 
 def _distinct(listeners: list[Listener]) -> tuple[Listener, ...]:

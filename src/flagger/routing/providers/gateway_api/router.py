@@ -6,7 +6,7 @@ first, then the canary. What is owned and not wanted is None.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from flagger.api.canary import Canary
 from flagger.kube.objects import Kind, Object
@@ -64,10 +64,6 @@ class GatewayApi:
         if self._current:
             _check_accepted(route, place, found[-1])
         return found[-1]
-
-    def handed_back(self, canary: Canary, live: Live) -> Mapping[Place, Object | None]:
-        """Nothing: the route goes with the Canary, or stays on the primary where it was there before."""
-        return {}
 
     def _place(self, canary: Canary) -> Place:
         return Place(self.route_kind, canary.namespace, canary.service_names.apex)

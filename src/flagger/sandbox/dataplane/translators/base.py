@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from flagger.kube.objects import Kind, Object
-from flagger.sandbox.dataplane.routes import Cluster, Listener, Rule, VirtualHost
+from flagger.sandbox.dataplane.routes import Cluster, Listener, Rule
 from flagger.sandbox.dataplane.snapshot import Snapshot
 
 
@@ -26,14 +26,12 @@ class Report:
 class Contribution:
     """What one translator adds.
 
-    `mesh` says by the name of a Service's listener which rules replace its plain forwarding to its pods,
-    `fronts` which hosts a front door serves (see `fronts.py`).
+    `mesh` says by the name of a Service's listener which rules replace its plain forwarding to its pods.
     """
 
     listeners: tuple[Listener, ...] = ()
     clusters: tuple[Cluster, ...] = ()
     mesh: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
-    fronts: Mapping[str, tuple[VirtualHost, ...]] = field(default_factory=dict)
     reports: tuple[Report, ...] = ()
 
 
